@@ -1,0 +1,97 @@
+#include "mezzo/algorithm/distortion.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace mezzo {
+namespace {
+
+double RelativeError(const Tensor& f, const Tensor& q) {
+  double error = 0, power = 0;
+  const auto a = f.span<float>(), b = q.span<float>();
+  for (size_t i = 0; i < a.size(); ++i) {
+    const double d = static_cast<double>(b[i]) - a[i];
+    error += d * d;
+    power += static_cast<double>(a[i]) * a[i];
+  }
+  return power > 0 ? error / power : error;
+}
+
+// log sum exp of a row
+double LogSum(const float* x, int64_t n) {
+  const double top = *std::max_element(x, x + n);
+  double sum = 0;
+  for (int64_t i = 0; i < n; ++i) sum += std::exp(x[i] - top);
+  return top + std::log(sum);
+}
+
+double KlLogits(const float* f, const float* q, int64_t n) {
+  const double f_sum = LogSum(f, n), q_sum = LogSum(q, n);
+  double kl = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    const double log_p = f[i] - f_sum;
+    if (log_p > -60) kl += std::exp(log_p) * (log_p - (q[i] - q_sum));
+  }
+  return kl;
+}
+
+double KlProbabilities(const float* f, const float* q, int64_t n) {
+  constexpr double kFloor = 1e-12;
+  double kl = 0;
+  for (int64_t i = 0; i < n; ++i)
+    if (f[i] > kFloor) kl += f[i] * (std::log(f[i]) - std::log(std::max<double>(q[i], kFloor)));
+  return kl;
+}
+
+}  // namespace
+
+double Distortion(DistortionKind kind, const std::vector<Tensor>& f, const std::vector<Tensor>& q) {
+  if (kind == DistortionKind::kRelativeError || f[0].rank() == 0 || f[0].numel() == 0) {
+    double sum = 0;
+    int counted = 0;
+    for (size_t i = 0; i < f.size(); ++i) {
+      if (f[i].dtype() != DType::kFloat32 || f[i].numel() == 0) continue;
+      Require(q[i].shape() == f[i].shape(), "output ", i, " has shape ", ToString(q[i].shape()),
+              ", the float model's ", ToString(f[i].shape()));
+      sum += RelativeError(f[i], q[i]);
+      ++counted;
+    }
+    return counted ? sum / counted : 0;
+  }
+  Require(q[0].shape() == f[0].shape(), "output 0 has shape ", ToString(q[0].shape()),
+          ", the float model's ", ToString(f[0].shape()));
+  const int64_t n = f[0].shape().back(), rows = f[0].numel() / n;
+  double sum = 0;
+  for (int64_t r = 0; r < rows; ++r) {
+    const float *a = f[0].data<float>() + r * n, *b = q[0].data<float>() + r * n;
+    sum += kind == DistortionKind::kKlLogits ? KlLogits(a, b, n) : KlProbabilities(a, b, n);
+  }
+  return sum / static_cast<double>(rows);
+}
+
+TuningSet::TuningSet(const Graph& float_graph, DistortionKind kind, const SampleFn& sample,
+                     size_t count, size_t limit, const Threads& threads)
+    : kind_(kind), threads_(threads) {
+  const Session session(float_graph, {threads});
+  size_t bytes = 0;
+  for (size_t i = 0; i < count && (i == 0 || bytes < limit); ++i) {
+    inputs_.push_back(sample(i));
+    outputs_.push_back(session.Run(inputs_.back()));
+    for (const auto& [name, t] : inputs_.back()) bytes += t.bytes();
+    for (const Tensor& t : outputs_.back()) bytes += t.bytes();
+  }
+}
+
+double TuningSet::Measure(const Graph& graph, size_t count) const {
+  const size_t n = std::min(count, size());
+  const Session session(graph, {});
+  std::vector<double> each(n);
+  threads_.Each(n, [&](size_t i, size_t) {
+    each[i] = Distortion(kind_, outputs_[i], session.Run(inputs_[i]));
+  });
+  double sum = 0;
+  for (const double d : each) sum += d;
+  return sum / static_cast<double>(n);
+}
+
+}  // namespace mezzo

@@ -1,0 +1,46 @@
+// How far a quantized model's outputs are from the float model's: the smooth figure that choices
+// are made by.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "mezzo/base/threads.h"
+#include "mezzo/calibrate/collect.h"
+#include "mezzo/runtime/session.h"
+
+namespace mezzo {
+
+// Which distance suits the outputs.
+enum class DistortionKind : uint8_t {
+  kRelativeError,  // sum (q - f)^2 / sum f^2, over each output of a sample; the mean over outputs
+  kKlLogits,  // KL(softmax f || softmax q) along the last axis of output 0; the mean over its rows
+  kKlProbabilities,  // the same for outputs that are distributions already
+};
+
+// `kind` between the outputs of one sample. Not finite if q is not.
+double Distortion(DistortionKind kind, const std::vector<Tensor>& f, const std::vector<Tensor>& q);
+
+// Samples kept in memory, with the float model's outputs on them.
+class TuningSet {
+ public:
+  // Samples 0, 1, ... until `count` or until they and their outputs take `limit` bytes (at least
+  // one).
+  TuningSet(const Graph& float_graph, DistortionKind kind, const SampleFn& sample, size_t count,
+            size_t limit, const Threads& threads);
+
+  size_t size() const { return inputs_.size(); }
+  const TensorMap& inputs(size_t i) const { return inputs_[i]; }
+
+  // The mean distortion of a graph with the same inputs and outputs over the first `count` samples;
+  // the same for any number of threads.
+  double Measure(const Graph& graph, size_t count = SIZE_MAX) const;
+
+ private:
+  DistortionKind kind_;
+  Threads threads_;
+  std::vector<TensorMap> inputs_;
+  std::vector<std::vector<Tensor>> outputs_;
+};
+
+}  // namespace mezzo

@@ -1,0 +1,332 @@
+#include "mezzo/algorithm/int8_workflow.h"
+
+#include <algorithm>
+#include <cmath>
+#include <iomanip>
+#include <set>
+
+#include "mezzo/algorithm/apply_plan.h"
+#include "mezzo/algorithm/bias_correction.h"
+#include "mezzo/algorithm/sites.h"
+#include "mezzo/calibrate/calibrators.h"
+#include "mezzo/runtime/lower.h"
+#include "mezzo/runtime/macs.h"
+
+namespace mezzo {
+namespace {
+
+// A rule and a kind of grid.
+struct Choice {
+  std::string calibration;
+  bool symmetric;
+  std::string Name() const { return calibration + (symmetric ? " symmetric" : ""); }
+};
+
+ActivationPlan MakeGrid(const Histogram& h, const Choice& choice, IntFormat f) {
+  ActivationPlan a;
+  a.calibration = choice.calibration;
+  a.symmetric = choice.symmetric;
+  const int levels = f.qmax() - f.qmin() + (choice.symmetric ? 0 : 1);
+  const Range r = Calibrate(h, choice.calibration, choice.symmetric, levels);
+  a.lo = r.lo;
+  a.hi = r.hi;
+  if (choice.symmetric) {
+    const int32_t middle = f.is_signed ? 0 : 1 << (f.bits - 1);
+    a.qparams = {SymmetricQParams(IntFormat{f.bits, true, true}, r.hi).scale, middle};
+  } else {
+    a.qparams = AsymmetricQParams(f, r.lo, r.hi);
+  }
+  return a;
+}
+
+void CheckWeights(const Graph& graph) {
+  for (const auto& [name, t] : graph.initializers) {
+    if (t.dtype() != DType::kFloat32) continue;
+    for (const float v : t.span<float>()) Require(!std::isnan(v), "weight ", name, " holds NaN");
+  }
+}
+
+class Workflow {
+ public:
+  Workflow(const Model& model, const Int8Task& task, const Int8Options& options)
+      : task_(task), options_(options) {
+    result_.prepared = PrepareFloat(model);
+    CheckWeights(result_.prepared.graph);
+  }
+
+  Int8Result Run() {
+    PlanNodes();
+    CollectStatistics();
+    plan().float_metric = task_.metric(graph());
+    Say(Cat("float: ", task_.metric_name, " ", plan().float_metric));
+    ChooseCalibration();
+    if (options_.refine) RefineRanges();
+    if (options_.correct_bias) CorrectBias();
+    HoldTolerance();
+    plan().notes.clear();
+    result_.quantized = ApplyPlan(result_.prepared, plan(), &plan().notes);
+    return std::move(result_);
+  }
+
+ private:
+  Plan& plan() { return result_.plan; }
+  const Graph& graph() const { return result_.prepared.graph; }
+  void Say(const std::string& line) const {
+    if (options_.say) options_.say(line);
+  }
+
+  void PlanNodes() {
+    std::map<std::string, std::string> why;
+    const auto nodes = FindComputeNodes(graph(), &why);
+    Require(!nodes.empty(), "the model has no Conv, Gemm or MatMul that can be quantized");
+    for (const auto& [name, reason] : why) plan().nodes[name].reason = reason;
+    for (const ComputeNode& c : nodes) {
+      const Node& node = graph().nodes[c.index];
+      NodePlan& p = plan().nodes[node.name];
+      p.quantized = true;
+      if (c.has_weight)
+        p.weight_scales = MaxWeightScales(*graph().Initializer(node.inputs[1]), c.weight_axis);
+    }
+    for (const std::string& name : options_.exclude) {
+      const auto it = plan().nodes.find(name);
+      Require(it != plan().nodes.end(), "--exclude: the model has no node ", name,
+              " that could be quantized");
+      it->second.quantized = false;
+      it->second.reason = "excluded by the user";
+    }
+    plan().activation_format = options_.activations;
+    plan().metric_name = task_.metric_name;
+    plan().tolerance = options_.tolerance;
+    plan().calibration_samples = static_cast<int64_t>(task_.calibration_count);
+  }
+
+  std::set<std::string> QuantizedNodes() {
+    std::set<std::string> names;
+    for (const auto& [name, node] : plan().nodes)
+      if (node.quantized) names.insert(name);
+    return names;
+  }
+
+  void CollectStatistics() {
+    std::set<std::string> roots;
+    for (const auto& [value, root] : FindSites(graph(), QuantizedNodes()).root) roots.insert(root);
+    result_.histograms =
+        CollectHistograms(graph(), roots, task_.calibration, task_.calibration_count,
+                          options_.threads, [&](size_t done) {
+                            if (options_.progress)
+                              options_.progress("calibrating", done, task_.calibration_count);
+                          });
+    result_.macs = CountMacs(graph(), Session(graph(), {options_.threads}), task_.calibration(0));
+    tuning_.emplace(graph(), task_.distortion, task_.calibration,
+                    std::min(options_.tuning_samples, task_.calibration_count),
+                    options_.tuning_bytes, options_.threads);
+  }
+
+  void SetGrids(const Choice& choice) {
+    for (const auto& [name, h] : result_.histograms)
+      plan().activations[name] = MakeGrid(h, choice, plan().activation_format);
+  }
+
+  Graph Integers() { return LowerToIntegers(ApplyPlan(result_.prepared, plan()).graph, nullptr); }
+  double Distort(size_t samples = SIZE_MAX) { return tuning_->Measure(Integers(), samples); }
+
+  double Int8Macs() {
+    double all = 0, integer = 0;
+    for (const auto& [name, n] : result_.macs) {
+      all += static_cast<double>(n);
+      const auto it = plan().nodes.find(name);
+      if (it != plan().nodes.end() && it->second.quantized) integer += static_cast<double>(n);
+    }
+    return all > 0 ? integer / all : 0;
+  }
+
+  double Loss(double metric) const {
+    const double f = result_.plan.float_metric,
+                 drop = task_.higher_is_better ? f - metric : metric - f;
+    return task_.relative && f != 0 ? drop / std::fabs(f) : drop;
+  }
+
+  void AddStep(const std::string& tried, double distortion, bool kept, bool measure_metric) {
+    LadderStep step{tried, NAN, NAN, distortion, Int8Macs(), kept};
+    std::ostringstream line;
+    line << std::setprecision(4) << tried << ": distortion " << distortion;
+    if (measure_metric) {
+      step.metric = task_.metric(Integers());
+      step.loss = Loss(step.metric);
+      line << ", " << task_.metric_name << " " << step.metric << " (" << std::fixed
+           << std::setprecision(2) << -100 * step.loss << (task_.relative ? "%)" : ")") << ", "
+           << std::setprecision(1) << 100 * step.int8_macs << "% of MACs in int8";
+    }
+    plan().ladder.push_back(step);
+    Say(line.str());
+  }
+
+  void ChooseCalibration() {
+    std::vector<Choice> choices;
+    const std::vector<std::string> rules = options_.calibration == "auto"
+                                               ? AllCalibrators()
+                                               : std::vector<std::string>{options_.calibration};
+    for (const std::string& rule : rules)
+      for (const bool symmetric : {false, true}) choices.push_back({rule, symmetric});
+    double best = INFINITY;
+    size_t best_at = 0, first = plan().ladder.size();
+    for (size_t i = 0; i < choices.size(); ++i) {
+      SetGrids(choices[i]);
+      const double d = Distort();
+      AddStep(choices[i].Name(), d, false, false);
+      if (d < best) best = d, best_at = i;
+    }
+    choices_ = choices;
+    SetGrids(choices[best_at]);
+    distortion_ = best;
+    plan().ladder[first + best_at].kept = true;
+    AddStep("all layers, " + choices[best_at].Name(), best, true, true);
+  }
+
+  // Coordinate descent: each tensor tries the other rules' grids, and keeps one that pays.
+  void RefineRanges() {
+    constexpr double kGain = 0.99;  // smaller gains are noise of the tuning samples
+    const size_t samples = std::min<size_t>(16, tuning_->size());
+    double best = Distort(samples);
+    int changed = 0;
+    size_t done = 0;
+    for (const auto& [name, h] : result_.histograms) {
+      if (options_.progress)
+        options_.progress("refining ranges", ++done, result_.histograms.size());
+      const ActivationPlan present = plan().activations.at(name);
+      ActivationPlan kept = present;
+      std::vector<QParams> tried{present.qparams};
+      for (const Choice& choice : choices_) {
+        const ActivationPlan grid = MakeGrid(h, choice, plan().activation_format);
+        const auto same = [&](QParams p) {
+          return p.zero_point == grid.qparams.zero_point &&
+                 std::fabs(p.scale - grid.qparams.scale) < 0.03f * p.scale;
+        };
+        if (std::any_of(tried.begin(), tried.end(), same)) continue;
+        tried.push_back(grid.qparams);
+        plan().activations[name] = grid;
+        const double d = Distort(samples);
+        if (d < kGain * best) best = d, kept = grid;
+      }
+      plan().activations[name] = kept;
+      changed += kept.qparams.scale != present.qparams.scale;
+    }
+    distortion_ = Distort();
+    AddStep(Cat("ranges of ", changed, " tensors refined"), distortion_, true, false);
+  }
+
+  void CorrectBias() {
+    const auto shifts =
+        BiasShifts(graph(), plan(), task_.calibration,
+                   std::min<size_t>(task_.calibration_count, 128), options_.threads);
+    const Plan before = plan();
+    for (const auto& [name, shift] : shifts) plan().nodes[name].bias_shift = shift;
+    const double d = Distort();
+    const bool kept = d < distortion_;
+    AddStep("bias correction", d, kept, false);
+    if (kept) {
+      distortion_ = d;
+    } else {
+      const auto ladder = plan().ladder;
+      plan() = before;
+      plan().ladder = ladder;
+    }
+  }
+
+  bool Holds(const LadderStep& step) const { return step.loss <= options_.tolerance; }
+
+  // Partial quantization: layers go back to float, the ones first that give back most for their
+  // multiply-adds.
+  void HoldTolerance() {
+    AddStep("all layers, tuned", distortion_, true, true);
+    std::map<std::string, double> gain;
+    const size_t samples = std::min<size_t>(24, tuning_->size());
+    while (!Holds(plan().ladder.back()) && !QuantizedNodes().empty()) {
+      MeasureGains(gain, samples);
+      const std::string worst = Worst(gain);
+      NodePlan& node = plan().nodes[worst];
+      node.quantized = false;
+      node.sensitivity = gain.at(worst);
+      node.reason = Cat("partial quantization: in float it lowers the output's distortion by ",
+                        gain.at(worst));
+      last_ = worst;
+      distortion_ = Distort();
+      AddStep("float: " + worst, distortion_, true, true);
+    }
+    result_.metric = plan().ladder.back().metric;
+    result_.loss = plan().ladder.back().loss;
+    result_.within_tolerance = Holds(plan().ladder.back());
+  }
+
+  // What each layer alone gives back. After the first round only the best few and the neighbours of
+  // the layer that went last are measured again.
+  void MeasureGains(std::map<std::string, double>& gain, size_t samples) {
+    const double base = Distort(samples);
+    const auto again = gain.empty() ? QuantizedNodes() : Shortlist(gain);
+    size_t done = 0;
+    for (const std::string& name : again) {
+      if (options_.progress) options_.progress("measuring sensitivity", ++done, again.size());
+      plan().nodes[name].quantized = false;
+      gain[name] = base - Distort(samples);
+      plan().nodes[name].quantized = true;
+      plan().nodes[name].sensitivity = gain[name];
+    }
+    std::erase_if(gain, [&](const auto& g) { return !plan().nodes[g.first].quantized; });
+  }
+
+  std::set<std::string> Shortlist(const std::map<std::string, double>& gain) {
+    std::vector<std::pair<double, std::string>> order;
+    for (const auto& [name, g] : gain)
+      if (plan().nodes[name].quantized) order.push_back({-Worth(name, g), name});
+    std::sort(order.begin(), order.end());
+    std::set<std::string> names;
+    for (size_t i = 0; i < std::min<size_t>(6, order.size()); ++i) names.insert(order[i].second);
+    // in graph order, the quantized layers next to the last one
+    std::vector<std::string> sequence;
+    for (const ComputeNode& c : FindComputeNodes(graph()))
+      sequence.push_back(graph().nodes[c.index].name);
+    const auto at = std::find(sequence.begin(), sequence.end(), last_) - sequence.begin();
+    for (const int64_t step : {-2, -1, 1, 2}) {
+      const int64_t i = at + step;
+      if (i >= 0 && i < static_cast<int64_t>(sequence.size()) &&
+          plan().nodes[sequence[i]].quantized)
+        names.insert(sequence[i]);
+    }
+    return names;
+  }
+
+  double Worth(const std::string& name, double gain) const {
+    double all = 0;
+    for (const auto& [n, macs] : result_.macs) all += static_cast<double>(macs);
+    const auto it = result_.macs.find(name);
+    const double share =
+        it == result_.macs.end() || all == 0 ? 0 : static_cast<double>(it->second) / all;
+    return gain / (share + 0.005);
+  }
+
+  std::string Worst(const std::map<std::string, double>& gain) const {
+    return std::max_element(gain.begin(), gain.end(),
+                            [&](const auto& a, const auto& b) {
+                              return Worth(a.first, a.second) < Worth(b.first, b.second);
+                            })
+        ->first;
+  }
+
+  const Int8Task& task_;
+  const Int8Options& options_;
+  Int8Result result_;
+  std::optional<TuningSet> tuning_;
+  std::vector<Choice> choices_;
+  double distortion_ = 0;
+  std::string last_;
+};
+
+}  // namespace
+
+Int8Result QuantizeInt8(const Model& model, const Int8Task& task, const Int8Options& options) {
+  if (options.calibration != "auto") CheckCalibrator(options.calibration);
+  Require(task.calibration_count > 0, "calibration needs at least one sample");
+  return Workflow(model, task, options).Run();
+}
+
+}  // namespace mezzo

@@ -1,0 +1,69 @@
+// The Plan: for every weight and activation the format, granularity and parameters it gets, why,
+// and what stays float. A plain JSON file that can be edited; applying it (apply_plan.h) needs
+// nothing else but the model.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "mezzo/format/affine_int.h"
+
+namespace mezzo {
+
+// The grid of one activation. Named by the value of the float graph after scales and shifts are
+// folded.
+struct ActivationPlan {
+  QParams qparams;
+  float lo = 0, hi = 0;  // the calibrated range
+  bool symmetric = false;
+  std::string calibration;  // the rule that gave the range
+};
+
+// What happens to a node that computes with weights, or multiplies two activations.
+struct NodePlan {
+  bool quantized = false;
+  std::string reason;                // why it stays float, or what is special
+  std::vector<float> weight_scales;  // per output channel; empty without constant weights
+  std::vector<float> bias_shift;  // added to the float bias before it is quantized; empty for none
+  double sensitivity =
+      0;  // output error that this node's quantization alone accounts for; 0 if unmeasured
+};
+
+// One line of the ladder: something that was tried, and what it gave.
+struct LadderStep {
+  std::string tried;
+  double metric = 0;      // the task's own, on held-out samples
+  double loss = 0;        // relative to float, >= 0 is worse
+  double distortion = 0;  // distance of the outputs from the float model's
+  double int8_macs = 0;   // share of multiply-adds in integers
+  bool kept = false;
+};
+
+struct Plan {
+  std::string model_hash;  // of the float model's file, "fnv1a64:..."
+  IntFormat activation_format = kUInt8;
+  std::map<std::string, ActivationPlan> activations;
+  std::map<std::string, NodePlan> nodes;
+  std::string metric_name;
+  double float_metric = 0;
+  double tolerance = 0.01;
+  std::vector<LadderStep> ladder;
+  std::vector<std::string>
+      notes;                    // what a reader should know: biases that were rescaled and the like
+  std::string preprocess_json;  // how samples are made, as given; empty for arrays
+  uint64_t seed = 0;
+  int64_t calibration_samples = 0, evaluation_samples = 0;
+};
+
+// JSON with every number in the shortest form that reads back to the same value.
+std::string ToJson(const Plan& plan);
+// Throws FileError naming `where` and the field that is missing, unknown, or out of range.
+Plan PlanFromJson(const std::string& text, const std::string& where);
+
+Plan ReadPlan(const std::filesystem::path& path);
+void WritePlan(const Plan& plan, const std::filesystem::path& path);
+
+}  // namespace mezzo

@@ -1,0 +1,244 @@
+// Plan from and to JSON.
+#include <charconv>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "mezzo/algorithm/plan.h"
+#include "mezzo/base/error.h"
+#include "mezzo/base/files.h"
+
+namespace mezzo {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr int kVersion = 1;
+
+// The double whose shortest decimal form is the float's shortest.
+double Shortest(float f) {
+  char text[32];
+  const auto end = std::to_chars(text, text + sizeof(text), f).ptr;
+  double d = f;
+  std::from_chars(text, end, d);
+  return d;
+}
+
+Json Floats(const std::vector<float>& values) {
+  Json a = Json::array();
+  for (const float v : values) a.push_back(Shortest(v));
+  return a;
+}
+
+Json Number(double v) { return std::isfinite(v) ? Json(v) : Json(nullptr); }
+
+std::string FormatName(IntFormat f) { return f.is_signed ? "int8" : "uint8"; }
+
+// An object whose fields are taken by name; what nobody took is unknown.
+class Fields {
+ public:
+  Fields(const Json& object, std::string where) : object_(object), where_(std::move(where)) {
+    RequireFile(object.is_object(), where_, ": expected an object");
+  }
+  void Done() const {
+    for (const auto& [key, value] : object_.items())
+      RequireFile(taken_.contains(key), where_, ": unknown field '", key, "'");
+  }
+  const Json& Get(const std::string& key) {
+    taken_.insert(key);
+    const auto it = object_.find(key);
+    RequireFile(it != object_.end(), where_, ": field '", key, "' is missing");
+    return *it;
+  }
+  bool Has(const std::string& key) {
+    taken_.insert(key);
+    return object_.contains(key);
+  }
+  std::string Path(const std::string& key) const { return where_ + "." + key; }
+
+  std::string String(const std::string& key) {
+    const Json& v = Get(key);
+    RequireFile(v.is_string(), Path(key), ": expected a string");
+    return v.get<std::string>();
+  }
+  bool Bool(const std::string& key) {
+    const Json& v = Get(key);
+    RequireFile(v.is_boolean(), Path(key), ": expected true or false");
+    return v.get<bool>();
+  }
+  double Double(const std::string& key) {  // null stands for "not measured"
+    const Json& v = Get(key);
+    RequireFile(v.is_number() || v.is_null(), Path(key), ": expected a number");
+    return v.is_null() ? NAN : v.get<double>();
+  }
+  float Float(const std::string& key) {
+    const double v = Double(key);
+    RequireFile(std::fabs(v) <= __FLT_MAX__, Path(key), ": expected a finite float");
+    return static_cast<float>(v);
+  }
+  int64_t Int(const std::string& key, int64_t low, int64_t high) {
+    const Json& v = Get(key);
+    RequireFile(v.is_number_integer(), Path(key), ": expected an integer");
+    const bool fits = !v.is_number_unsigned() || v.get<uint64_t>() <= static_cast<uint64_t>(high);
+    RequireFile(fits && v.get<int64_t>() >= low && v.get<int64_t>() <= high, Path(key), ": got ",
+                v.dump(), ", needs ", low, " to ", high);
+    return v.get<int64_t>();
+  }
+  std::vector<float> FloatList(const std::string& key, bool positive) {
+    const Json& list = Get(key);
+    RequireFile(list.is_array(), Path(key), ": expected a list of numbers");
+    std::vector<float> values;
+    for (const Json& v : list) {
+      const double d = v.is_number() ? v.get<double>() : NAN;
+      RequireFile(std::fabs(d) <= __FLT_MAX__ && (!positive || d > 0), Path(key), ": got ",
+                  v.dump(), positive ? ", needs positive floats" : ", needs finite floats");
+      values.push_back(static_cast<float>(d));
+    }
+    return values;
+  }
+
+ private:
+  const Json& object_;
+  std::string where_;
+  std::set<std::string> taken_;
+};
+
+Json ToJson(const ActivationPlan& a) {
+  return {{"scale", Shortest(a.qparams.scale)},
+          {"zero_point", a.qparams.zero_point},
+          {"lo", Shortest(a.lo)},
+          {"hi", Shortest(a.hi)},
+          {"symmetric", a.symmetric},
+          {"calibration", a.calibration}};
+}
+
+ActivationPlan ReadActivation(const Json& json, IntFormat format, const std::string& where) {
+  Fields f(json, where);
+  ActivationPlan a;
+  a.qparams.scale = f.Float("scale");
+  RequireFile(a.qparams.scale >= __FLT_MIN__, where, ".scale: got ", a.qparams.scale,
+              ", needs a positive normal float");
+  a.qparams.zero_point = static_cast<int32_t>(f.Int("zero_point", format.qmin(), format.qmax()));
+  a.lo = f.Float("lo");
+  a.hi = f.Float("hi");
+  a.symmetric = f.Bool("symmetric");
+  a.calibration = f.String("calibration");
+  f.Done();
+  return a;
+}
+
+Json ToJson(const NodePlan& n) {
+  Json json{{"precision", n.quantized ? "int8" : "float32"}};
+  if (!n.reason.empty()) json["reason"] = n.reason;
+  if (n.sensitivity != 0) json["sensitivity"] = Number(n.sensitivity);
+  if (!n.weight_scales.empty()) json["weight_scales"] = Floats(n.weight_scales);
+  if (!n.bias_shift.empty()) json["bias_shift"] = Floats(n.bias_shift);
+  return json;
+}
+
+NodePlan ReadNode(const Json& json, const std::string& where) {
+  Fields f(json, where);
+  NodePlan n;
+  const std::string precision = f.String("precision");
+  RequireFile(precision == "int8" || precision == "float32", where, ".precision: got '", precision,
+              "', needs int8 or float32");
+  n.quantized = precision == "int8";
+  if (f.Has("reason")) n.reason = f.String("reason");
+  if (f.Has("sensitivity")) n.sensitivity = f.Double("sensitivity");
+  if (f.Has("weight_scales")) n.weight_scales = f.FloatList("weight_scales", true);
+  if (f.Has("bias_shift")) n.bias_shift = f.FloatList("bias_shift", false);
+  f.Done();
+  return n;
+}
+
+Json ToJson(const LadderStep& s) {
+  return {{"tried", s.tried},
+          {"metric", Number(s.metric)},
+          {"loss", Number(s.loss)},
+          {"distortion", Number(s.distortion)},
+          {"int8_macs", Number(s.int8_macs)},
+          {"kept", s.kept}};
+}
+
+LadderStep ReadStep(const Json& json, const std::string& where) {
+  Fields f(json, where);
+  LadderStep s{f.String("tried"),      f.Double("metric"),    f.Double("loss"),
+               f.Double("distortion"), f.Double("int8_macs"), f.Bool("kept")};
+  f.Done();
+  return s;
+}
+
+Plan Read(const Json& json, const std::string& where) {
+  Fields f(json, where);
+  Plan p;
+  f.Int("mezzo_plan", kVersion, kVersion);
+  p.model_hash = f.String("model_hash");
+  const std::string format = f.String("activation_format");
+  RequireFile(format == "int8" || format == "uint8", where, ".activation_format: got '", format,
+              "', needs int8 or uint8");
+  p.activation_format = format == "int8" ? IntFormat{8, true, false} : kUInt8;
+  p.metric_name = f.String("metric_name");
+  p.float_metric = f.Double("float_metric");
+  p.tolerance = f.Double("tolerance");
+  p.seed = static_cast<uint64_t>(f.Int("seed", 0, INT64_MAX));
+  p.calibration_samples = f.Int("calibration_samples", 0, INT64_MAX);
+  p.evaluation_samples = f.Int("evaluation_samples", 0, INT64_MAX);
+  const Json& preprocess = f.Get("preprocess");
+  if (!preprocess.is_null()) p.preprocess_json = preprocess.dump();
+  for (const Json& note : f.Get("notes")) {
+    RequireFile(note.is_string(), where, ".notes: expected strings");
+    p.notes.push_back(note.get<std::string>());
+  }
+  const Json &ladder = f.Get("ladder"), &nodes = f.Get("nodes"),
+             &activations = f.Get("activations");
+  RequireFile(ladder.is_array() && nodes.is_object() && activations.is_object(), where,
+              ": ladder must be a list, nodes and activations objects");
+  for (const Json& step : ladder) p.ladder.push_back(ReadStep(step, where + ".ladder"));
+  for (const auto& [name, node] : nodes.items())
+    p.nodes[name] = ReadNode(node, where + ".nodes." + name);
+  for (const auto& [name, a] : activations.items())
+    p.activations[name] = ReadActivation(a, p.activation_format, where + ".activations." + name);
+  f.Done();
+  return p;
+}
+
+}  // namespace
+
+std::string ToJson(const Plan& p) {
+  Json json{{"mezzo_plan", kVersion},
+            {"model_hash", p.model_hash},
+            {"activation_format", FormatName(p.activation_format)},
+            {"metric_name", p.metric_name},
+            {"float_metric", Number(p.float_metric)},
+            {"tolerance", p.tolerance},
+            {"seed", p.seed},
+            {"calibration_samples", p.calibration_samples},
+            {"evaluation_samples", p.evaluation_samples}};
+  json["preprocess"] = p.preprocess_json.empty() ? Json(nullptr) : Json::parse(p.preprocess_json);
+  json["notes"] = p.notes;
+  json["ladder"] = Json::array();
+  for (const LadderStep& s : p.ladder) json["ladder"].push_back(ToJson(s));
+  json["nodes"] = Json::object();
+  for (const auto& [name, n] : p.nodes) json["nodes"][name] = ToJson(n);
+  json["activations"] = Json::object();
+  for (const auto& [name, a] : p.activations) json["activations"][name] = ToJson(a);
+  return json.dump(1) + "\n";
+}
+
+Plan PlanFromJson(const std::string& text, const std::string& where) {
+  try {
+    return Read(Json::parse(text), where);
+  } catch (const Json::exception& e) {
+    throw FileError(Cat(where, ": ", e.what()));
+  }
+}
+
+Plan ReadPlan(const std::filesystem::path& path) {
+  return PlanFromJson(ReadFile(path, uint64_t{1} << 30), path.string());
+}
+
+void WritePlan(const Plan& plan, const std::filesystem::path& path) {
+  WriteFile(path, ToJson(plan));
+}
+
+}  // namespace mezzo

@@ -1,0 +1,66 @@
+#include "mezzo/base/cpu.h"
+
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdlib>
+
+#include "mezzo/base/error.h"
+
+namespace mezzo {
+namespace {
+
+std::atomic<int> forced{-1};  // an Isa, or -1
+
+Isa Choose() {
+  const std::vector<Isa>& supported = SupportedIsas();
+  const char* wanted = std::getenv("MEZZO_ISA");
+  if (!wanted || !*wanted) return supported.back();
+  std::string names;
+  for (const Isa isa : supported) {
+    if (Name(isa) == wanted) return isa;
+    names += Cat(" ", Name(isa));
+  }
+  throw UsageError(Cat("MEZZO_ISA=", wanted, ": this machine and build have", names));
+}
+
+size_t CacheSize(int name, size_t fallback) {
+  const long bytes = sysconf(name);
+  return bytes > 0 ? static_cast<size_t>(bytes) : fallback;
+}
+
+}  // namespace
+
+std::string_view Name(Isa isa) {
+  switch (isa) {
+    case Isa::kPlain: return "plain";
+    case Isa::kAvx2: return "avx2";
+  }
+  return "unknown";
+}
+
+const std::vector<Isa>& SupportedIsas() {
+  static const std::vector<Isa> supported = [] {
+    std::vector<Isa> list{Isa::kPlain};
+    if (__builtin_cpu_supports("avx2")) list.push_back(Isa::kAvx2);
+    return list;
+  }();
+  return supported;
+}
+
+Isa CurrentIsa() {
+  static const Isa chosen = Choose();
+  const int f = forced.load(std::memory_order_relaxed);
+  return f < 0 ? chosen : static_cast<Isa>(f);
+}
+
+ScopedIsa::ScopedIsa(Isa isa) : before_(forced.exchange(static_cast<int>(isa))) {}
+ScopedIsa::~ScopedIsa() { forced = before_; }
+
+const CacheSizes& Caches() {
+  static const CacheSizes sizes{CacheSize(_SC_LEVEL1_DCACHE_SIZE, 32 << 10),
+                                CacheSize(_SC_LEVEL2_CACHE_SIZE, 256 << 10)};
+  return sizes;
+}
+
+}  // namespace mezzo

@@ -1,0 +1,122 @@
+#include "mezzo/base/threads.h"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <exception>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace mezzo {
+namespace {
+
+thread_local bool inside_body = false;
+
+size_t UsableCores() {
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof(set), &set) == 0) return std::max(1, CPU_COUNT(&set));
+  return std::max(1u, std::thread::hardware_concurrency());
+}
+
+}  // namespace
+
+struct Threads::Pool {
+  std::vector<std::thread> workers;
+  std::mutex job_mutex;  // one job at a time
+  std::mutex mutex;
+  std::condition_variable wake, done;
+  uint64_t generation = 0;
+  size_t busy = 0;
+  bool stop = false;
+
+  const std::function<void(size_t, size_t)>* body = nullptr;  // (part, worker)
+  size_t parts = 0;
+  std::atomic<size_t> next{0};
+  std::exception_ptr error;
+
+  explicit Pool(size_t count) {
+    for (size_t w = 1; w < count; ++w) workers.emplace_back([this, w] { Work(w); });
+  }
+
+  ~Pool() {
+    {
+      std::lock_guard lock(mutex);
+      stop = true;
+    }
+    wake.notify_all();
+    for (std::thread& t : workers) t.join();
+  }
+
+  void Work(size_t worker) {
+    uint64_t seen = 0;
+    for (;;) {
+      std::unique_lock lock(mutex);
+      wake.wait(lock, [&] { return stop || generation != seen; });
+      if (stop) return;
+      seen = generation;
+      lock.unlock();
+      Drain(worker);
+      lock.lock();
+      if (--busy == 0) done.notify_one();
+    }
+  }
+
+  void Drain(size_t worker) {
+    inside_body = true;
+    for (size_t i; (i = next.fetch_add(1)) < parts;) {
+      try {
+        (*body)(i, worker);
+      } catch (...) {
+        std::lock_guard lock(mutex);
+        if (!error) error = std::current_exception();
+        next = parts;
+      }
+    }
+    inside_body = false;
+  }
+
+  void Run(size_t n, const std::function<void(size_t, size_t)>& job) {
+    std::lock_guard one(job_mutex);
+    {
+      std::lock_guard lock(mutex);
+      body = &job;
+      parts = n;
+      next = 0;
+      error = nullptr;
+      busy = workers.size();
+      ++generation;
+    }
+    wake.notify_all();
+    Drain(0);
+    std::unique_lock lock(mutex);
+    done.wait(lock, [&] { return busy == 0; });
+    if (error) std::rethrow_exception(error);
+  }
+};
+
+Threads::Threads(size_t count) {
+  if (count == 0) count = UsableCores();
+  if (count > 1) pool_ = std::make_shared<Pool>(count);
+}
+
+size_t Threads::count() const { return pool_ ? pool_->workers.size() + 1 : 1; }
+
+void Threads::Each(size_t n, const std::function<void(size_t, size_t)>& body) const {
+  if (!pool_ || n <= 1 || inside_body) {
+    for (size_t i = 0; i < n; ++i) body(i, 0);
+    return;
+  }
+  pool_->Run(n, body);
+}
+
+void Threads::For(size_t n, size_t grain, const std::function<void(size_t, size_t)>& body) const {
+  if (n == 0) return;
+  const size_t parts = std::min((n + grain - 1) / std::max<size_t>(grain, 1), count());
+  if (parts <= 1 || !pool_ || inside_body) return body(0, n);
+  Each(parts, [&](size_t i, size_t) { body(n * i / parts, n * (i + 1) / parts); });
+}
+
+}  // namespace mezzo

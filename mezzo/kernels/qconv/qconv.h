@@ -1,0 +1,75 @@
+// Integer convolution over channels-last tensors:
+//
+//   acc[b,i,j,n] = sum over (p, q, c) of (x[b, i*stride_h + p*dilation_h - pad_top,
+//                                            j*stride_w + q*dilation_w - pad_left, c] - x_zero)
+//                                        * w[n, c - first channel of n's group, p, q]
+//
+// where taps outside the image add nothing, followed by the output stage of qgemm.h with the output
+// channel as the column. One-dimensional convolutions have height 1.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "mezzo/base/threads.h"
+#include "mezzo/kernels/qgemm/qgemm.h"
+
+namespace mezzo {
+
+struct QConvShape {
+  size_t batch = 1;
+  size_t in_h = 1, in_w = 1, in_c = 1;
+  size_t out_h = 1, out_w = 1, out_c = 1;
+  size_t kernel_h = 1, kernel_w = 1;
+  size_t stride_h = 1, stride_w = 1;
+  size_t dilation_h = 1, dilation_w = 1;
+  size_t pad_top = 0, pad_left = 0;  // the other sides follow from out_h and out_w
+  size_t groups = 1;                 // divides in_c and out_c
+
+  size_t group_in() const { return in_c / groups; }
+  size_t group_out() const { return out_c / groups; }
+  bool depthwise() const { return groups > 1 && group_in() == 1 && group_out() == 1; }
+  size_t taps() const { return kernel_h * kernel_w; }
+};
+
+// Packed weights of a convolution: a QWeights a group with rows in the order (p, q, c), or for
+// depthwise ones pairs of taps side by side for each channel.
+class QConvWeights {
+ public:
+  QConvWeights() = default;
+
+  // w holds (out_c, group_in, kernel_h, kernel_w) codes. `zero` has one value per output channel, one
+  // for all, or none for 0.
+  static QConvWeights Pack(QCodes w, const QConvShape& shape, std::span<const int32_t> zero = {});
+
+  const QWeights& group(size_t g) const { return groups_[g]; }
+  bool depthwise() const { return groups_.empty(); }
+
+  // Depthwise: the 32 values (tap 2p, tap 2p+1) of channels 16b..16b+15, zero where there are none.
+  const int16_t* Pairs(size_t block, size_t pair) const {
+    return pairs_.data() + (block * tap_pairs_ + pair) * 32;
+  }
+  size_t tap_pairs() const { return tap_pairs_; }
+
+  // The weight of output channel n at (p, q, c), as tap * group_in + c.
+  int32_t At(size_t n, size_t k) const;
+
+ private:
+  std::vector<QWeights> groups_;
+  std::vector<int16_t> pairs_;
+  size_t tap_pairs_ = 0, group_out_ = 1;
+};
+
+struct QConvArgs {
+  QConvShape shape;
+  QCodes x;            // (batch, in_h, in_w, in_c)
+  int32_t x_zero = 0;  // a code of x's type
+  void* y = nullptr;   // (batch, out_h, out_w, out_c)
+};
+
+void QConv(const QConvArgs& args, const QConvWeights& w, const QOutput& out, const Threads& threads);
+void QConvRef(const QConvArgs& args, const QConvWeights& w, const QOutput& out);
+
+}  // namespace mezzo

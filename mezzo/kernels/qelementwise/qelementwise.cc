@@ -1,0 +1,25 @@
+#include "mezzo/kernels/qelementwise/qelementwise.h"
+
+#include "mezzo/base/cpu.h"
+
+namespace mezzo {
+
+void QBinary(const QBinaryArgs& args, const QBinaryParams& params) {
+  const size_t done = CurrentIsa() == Isa::kPlain ? 0 : QBinaryAvx2(args, params);
+  if (done == args.n) return;
+  const auto* a = static_cast<const uint8_t*>(args.a.data) + done * args.a_step;
+  const auto* b = static_cast<const uint8_t*>(args.b.data) + done * args.b_step;
+  QBinaryRef({{a, args.a.is_signed},
+              {b, args.b.is_signed},
+              args.a_step,
+              args.b_step,
+              static_cast<uint8_t*>(args.y) + done,
+              args.n - done},
+             params);
+}
+
+void QLut(const uint8_t* x, const QTable& table, uint8_t* y, size_t n) {
+  for (size_t i = 0; i < n; ++i) y[i] = table[x[i]];
+}
+
+}  // namespace mezzo

@@ -1,0 +1,114 @@
+// AVX2: sixteen-bit products of pairs of rows (vpmaddwd), exact for every pair of codes. A tile of
+// 6 rows x 16 columns keeps 12 sums in registers.
+#include <immintrin.h>
+
+#include <cstring>
+
+#include "mezzo/kernels/qgemm/qgemm_avx2.h"
+#include "mezzo/kernels/qgemm/qgemm_panel.h"
+
+namespace mezzo {
+namespace {
+
+constexpr size_t kRows = 6;
+
+inline __m256i LoadWeights(const int8_t* w) {
+  return _mm256_cvtepi8_epi16(_mm_load_si128(reinterpret_cast<const __m128i*>(w)));
+}
+inline __m256i LoadWeights(const int16_t* w) {
+  return _mm256_load_si256(reinterpret_cast<const __m256i*>(w));
+}
+
+// acc += x * w. Written out because the tile fills the register file to the last one, and compilers
+// that may reorder the products spill sums.
+[[gnu::always_inline]] inline void MultiplyAdd(__m256i& acc, __m256i x, __m256i w) {
+  __m256i product;
+  asm("vpmaddwd %[w], %[x], %[p]\n\tvpaddd %[p], %[acc], %[acc]"
+      : [acc] "+x"(acc), [p] "=&x"(product)
+      : [x] "x"(x), [w] "x"(w));
+}
+
+// acc[r][v] = the sums of row r and columns 8v..8v+7.
+template <int R, int V, class W>
+[[gnu::always_inline]] inline void Dot(const int16_t* x, size_t stride, size_t pairs, const W* w,
+                                       __m256i (&acc)[R][V]) {
+  const int16_t* row[R];
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r) {
+    row[r] = x + r * stride;
+#pragma GCC unroll 2
+    for (int v = 0; v < V; ++v) acc[r][v] = _mm256_setzero_si256();
+  }
+  for (size_t k = 0; k < pairs; ++k, w += 2 * kQPanel) {
+    __m256i wv[V];
+#pragma GCC unroll 2
+    for (int v = 0; v < V; ++v) wv[v] = LoadWeights(w + 16 * v);
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+      int32_t pair;
+      std::memcpy(&pair, row[r] + 2 * k, sizeof(pair));
+      const __m256i xv = _mm256_set1_epi32(pair);
+#pragma GCC unroll 2
+      for (int v = 0; v < V; ++v) MultiplyAdd(acc[r][v], xv, wv[v]);
+    }
+  }
+}
+
+template <int R, int V, class W>
+void Tile(const QTile& t) {
+  __m256i acc[R][V];
+  Dot<R, V>(t.x, t.x_stride, t.w->pairs(), static_cast<const W*>(t.w->Panel(t.panel)), acc);
+  const size_t cols = std::min(kQPanel, t.w->cols() - t.panel * kQPanel);
+  const size_t element = t.out->ElementSize();
+  char* y = static_cast<char*>(t.y);
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r, y += t.y_stride * element)
+    StoreOutputAvx2(*t.out, t.channel, acc[r][0], V == 2 ? acc[r][V - 1] : acc[r][0], cols, y);
+}
+
+template <int V, class W>
+void TileOfRows(const QTile& t) {
+  switch (t.rows) {
+    case 1: return Tile<1, V, W>(t);
+    case 2: return Tile<2, V, W>(t);
+    case 3: return Tile<3, V, W>(t);
+    case 4: return Tile<4, V, W>(t);
+    case 5: return Tile<5, V, W>(t);
+    default: return Tile<6, V, W>(t);
+  }
+}
+
+void RunTile(const QTile& t) {
+  const bool half = t.w->cols() - t.panel * kQPanel <= 8;
+  if (t.w->wide())
+    half ? TileOfRows<1, int16_t>(t) : TileOfRows<2, int16_t>(t);
+  else
+    half ? TileOfRows<1, int8_t>(t) : TileOfRows<2, int8_t>(t);
+}
+
+void Widen(const void* codes, bool is_signed, size_t n, int16_t zero, int16_t* out) {
+  const auto* c = static_cast<const uint8_t*>(codes);
+  const __m256i z = _mm256_set1_epi16(zero);
+  size_t i = 0;
+  if (is_signed) {
+    for (; i + 16 <= n; i += 16) {
+      const __m128i raw = _mm_loadu_si128(reinterpret_cast<const __m128i*>(c + i));
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + i),
+                          _mm256_sub_epi16(_mm256_cvtepi8_epi16(raw), z));
+    }
+    for (; i < n; ++i) out[i] = static_cast<int16_t>(static_cast<int8_t>(c[i]) - zero);
+  } else {
+    for (; i + 16 <= n; i += 16) {
+      const __m128i raw = _mm_loadu_si128(reinterpret_cast<const __m128i*>(c + i));
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + i),
+                          _mm256_sub_epi16(_mm256_cvtepu8_epi16(raw), z));
+    }
+    for (; i < n; ++i) out[i] = static_cast<int16_t>(c[i] - zero);
+  }
+}
+
+}  // namespace
+
+const QLines kQLinesAvx2{Isa::kAvx2, kRows, RunTile, Widen};
+
+}  // namespace mezzo

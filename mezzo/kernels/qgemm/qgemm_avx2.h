@@ -1,0 +1,68 @@
+// The output stage of integer kernels in AVX2: StoreQOutputRef for sixteen columns at once.
+#pragma once
+
+#include <immintrin.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "mezzo/kernels/qgemm/qgemm.h"
+
+namespace mezzo {
+
+// float(acc + bias) * scale (+ offset) of columns n..n+7.
+[[gnu::always_inline]] inline __m256 ScaledAvx2(const QOutput& out, size_t n, __m256i sum) {
+  __m256 v = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), _mm256_loadu_ps(out.scale.data() + n));
+  if (out.has_offset) v = _mm256_add_ps(v, _mm256_loadu_ps(out.offset.data() + n));
+  return v;
+}
+
+[[gnu::always_inline]] inline __m256i RoundedAvx2(const QOutput& out, __m256 v) {
+  const __m256 lo = _mm256_set1_ps(static_cast<float>(out.lo - out.zero_point));
+  const __m256 hi = _mm256_set1_ps(static_cast<float>(out.hi - out.zero_point));
+  v = _mm256_min_ps(_mm256_max_ps(v, lo), hi);
+  return _mm256_add_epi32(_mm256_cvtps_epi32(v), _mm256_set1_epi32(out.zero_point));
+}
+
+// Sixteen codes in -128..255 as bytes, in order.
+[[gnu::always_inline]] inline __m128i BytesAvx2(__m256i lo, __m256i hi) {
+  // keep the low byte of each so that signed and unsigned codes pack alike
+  const __m256i mask = _mm256_set1_epi32(255);
+  const __m256i words = _mm256_permute4x64_epi64(
+      _mm256_packus_epi32(_mm256_and_si256(lo, mask), _mm256_and_si256(hi, mask)), 0xd8);
+  return _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
+}
+
+// acc0 and acc1 are the sums of columns n..n+7 and n+8..n+15 of `out`; the first `cols` are written.
+[[gnu::always_inline]] inline void StoreOutputAvx2(const QOutput& out, size_t n, __m256i acc0,
+                                                   __m256i acc1, size_t cols, void* y) {
+  const auto* bias = reinterpret_cast<const __m256i*>(out.bias.data() + n);
+  acc0 = _mm256_add_epi32(acc0, _mm256_loadu_si256(bias));
+  if (cols > 8) acc1 = _mm256_add_epi32(acc1, _mm256_loadu_si256(bias + 1));
+  if (out.ElementSize() == 1) {
+    const __m256i c0 = RoundedAvx2(out, ScaledAvx2(out, n, acc0));
+    const __m256i c1 = cols > 8 ? RoundedAvx2(out, ScaledAvx2(out, n + 8, acc1)) : c0;
+    const __m128i bytes = BytesAvx2(c0, c1);
+    if (cols >= 16) {
+      _mm_storeu_si128(static_cast<__m128i*>(y), bytes);
+    } else if (cols == 8) {
+      _mm_storel_epi64(static_cast<__m128i*>(y), bytes);
+    } else {
+      alignas(16) char tail[16];
+      _mm_store_si128(reinterpret_cast<__m128i*>(tail), bytes);
+      std::memcpy(y, tail, cols);
+    }
+    return;
+  }
+  alignas(32) int32_t words[16];
+  if (out.kind == QOutput::Kind::kFloat) {
+    acc0 = _mm256_castps_si256(ScaledAvx2(out, n, acc0));
+    if (cols > 8) acc1 = _mm256_castps_si256(ScaledAvx2(out, n + 8, acc1));
+  }
+  auto* to = static_cast<__m256i*>(cols >= 16 ? y : words);
+  _mm256_storeu_si256(to, acc0);
+  _mm256_storeu_si256(to + 1, acc1);
+  if (cols < 16) std::memcpy(y, words, cols * 4);
+}
+
+}  // namespace mezzo

@@ -1,0 +1,94 @@
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <new>
+
+#include "mezzo/base/error.h"
+#include "mezzo/kernels/qgemm/qgemm.h"
+
+namespace mezzo {
+namespace {
+
+template <class W>
+void FillPanels(W* out, QCodes w, size_t depth, size_t cols, size_t row_stride, size_t col_stride,
+                std::span<const int32_t> zero) {
+  const size_t pairs = (depth + 1) / 2;
+  for (size_t n = 0; n < cols; ++n) {
+    const int32_t z = zero.empty() ? 0 : zero[zero.size() == 1 ? 0 : n];
+    W* column = out + n / kQPanel * pairs * 2 * kQPanel + n % kQPanel * 2;
+    for (size_t k = 0; k < depth; ++k)
+      column[k / 2 * 2 * kQPanel + k % 2] =
+          static_cast<W>(w[k * row_stride + n * col_stride] - z);
+  }
+}
+
+std::shared_ptr<uint8_t> AlignedZeros(size_t bytes) {
+  constexpr std::align_val_t kAlign{64};
+  auto* p = static_cast<uint8_t*>(::operator new(bytes + 64, kAlign));
+  std::memset(p, 0, bytes + 64);
+  return {p, [](uint8_t* q) { ::operator delete(q, std::align_val_t{64}); }};
+}
+
+void Pad(std::vector<float>& to, std::span<const float> from, size_t cols, size_t padded) {
+  to.assign(padded, 0.0f);
+  for (size_t n = 0; n < cols; ++n) to[n] = from[from.size() == 1 ? 0 : n];
+}
+
+}  // namespace
+
+QWeights QWeights::Pack(QCodes w, size_t depth, size_t cols, size_t row_stride, size_t col_stride,
+                        std::span<const int32_t> zero) {
+  Require(zero.size() <= 1 || zero.size() == cols, "qgemm: got ", zero.size(),
+          " weight zero points, needs ", cols);
+  QWeights p;
+  p.depth_ = depth;
+  p.cols_ = cols;
+  p.wide_ = !w.is_signed;
+  for (const int32_t z : zero) p.wide_ |= z != 0;
+  p.data_ = AlignedZeros(p.bytes());
+  if (p.wide_)
+    FillPanels(reinterpret_cast<int16_t*>(p.data_.get()), w, depth, cols, row_stride, col_stride,
+               zero);
+  else
+    FillPanels(reinterpret_cast<int8_t*>(p.data_.get()), w, depth, cols, row_stride, col_stride,
+               zero);
+  return p;
+}
+
+int32_t QWeights::At(size_t k, size_t n) const {
+  const size_t i = k / 2 * 2 * kQPanel + n % kQPanel * 2 + k % 2;
+  const void* panel = Panel(n / kQPanel);
+  return wide_ ? static_cast<const int16_t*>(panel)[i] : static_cast<const int8_t*>(panel)[i];
+}
+
+QOutput MakeQOutput(const QOutputSpec& s, size_t cols) {
+  QOutput out;
+  out.kind = s.kind;
+  // groups of channels begin anywhere, so a whole panel may be read from the last one on
+  const size_t padded = (cols + kQPanel - 1) / kQPanel * kQPanel + kQPanel;
+  Require(s.bias.empty() || s.bias.size() == cols, "integer output: got ", s.bias.size(),
+          " biases, needs ", cols);
+  Require(s.offset.empty() || s.offset.size() == cols, "integer output: got ", s.offset.size(),
+          " offsets, needs ", cols);
+  out.bias.assign(padded, 0);
+  std::copy(s.bias.begin(), s.bias.end(), out.bias.begin());
+  if (s.kind == QOutput::Kind::kInt32) return out;
+
+  Require(s.scale.size() == 1 || s.scale.size() == cols, "integer output: got ", s.scale.size(),
+          " scales, needs 1 or ", cols);
+  for (const float v : s.scale) Require(std::isfinite(v), "integer output: scale ", v);
+  for (const float v : s.offset) Require(std::isfinite(v), "integer output: offset ", v);
+  Pad(out.scale, s.scale, cols, padded);
+  out.has_offset = !s.offset.empty();
+  if (out.has_offset) Pad(out.offset, s.offset, cols, padded);
+  if (s.kind == QOutput::Kind::kFloat) return out;
+
+  const bool is_signed = s.kind == QOutput::Kind::kInt8;
+  out.lo = std::max(s.lo, is_signed ? -128 : 0);
+  out.hi = std::min(s.hi, is_signed ? 127 : 255);
+  out.zero_point = s.zero_point;
+  Require(out.lo <= out.hi, "integer output: no code between ", s.lo, " and ", s.hi);
+  return out;
+}
+
+}  // namespace mezzo

@@ -1,0 +1,140 @@
+#include "mezzo/kernels/qgemm/qgemm.h"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <random>
+
+#include "mezzo/base/cpu.h"
+#include "mezzo/base/error.h"
+
+namespace mezzo {
+namespace {
+
+// One product with every byte of its inputs drawn at random, or from the ends of the range.
+struct Problem {
+  size_t rows, depth, cols;
+  bool x_signed, w_signed, extreme;
+  int32_t x_zero = 0;
+  std::vector<int32_t> w_zero;
+  std::vector<uint8_t> x, w;
+  std::vector<int32_t> bias;
+  std::vector<float> scale, offset;
+
+  Problem(size_t m, size_t k, size_t n, unsigned seed)
+      : rows(m), depth(k), cols(n), x(m * k), w(k * n), bias(n), scale(n), offset(n) {
+    std::mt19937 rng(seed);
+    x_signed = rng() % 2;
+    w_signed = rng() % 4 != 0;
+    extreme = rng() % 2;
+    const auto code = [&] { return static_cast<uint8_t>(extreme ? 127 + rng() % 2 : rng()); };
+    for (uint8_t& v : x) v = extreme ? static_cast<uint8_t>(rng() % 2 ? 255 : 0) : code();
+    if (extreme && x_signed)
+      for (uint8_t& v : x) v = code();
+    for (uint8_t& v : w) v = code();
+    const int32_t ends[] = {x_signed ? -128 : 0, x_signed ? 127 : 255, 3};
+    x_zero = ends[rng() % 3];
+    if (!w_signed)
+      for (size_t i = 0; i < n; ++i) w_zero.push_back(static_cast<int32_t>(rng() % 256));
+    for (int32_t& b : bias) b = static_cast<int32_t>(rng() % 20001) - 10000;
+    for (float& s : scale) s = static_cast<float>(rng() % 1000 + 1) / (400.0f * depth * 128);
+    for (float& o : offset) o = static_cast<float>(rng() % 100) / 7.0f;
+  }
+
+  QWeights Packed() const {
+    return QWeights::Pack({w.data(), w_signed}, depth, cols, cols, 1, w_zero);
+  }
+  QGemmArgs Args(void* y) const { return {{x.data(), x_signed}, rows, depth, x_zero, y, cols}; }
+  QOutput Output(QOutput::Kind kind, bool with_offset) const {
+    const bool is_signed = kind == QOutput::Kind::kInt8;
+    QOutputSpec spec{kind, scale, bias, {}, is_signed ? -5 : 100, is_signed ? -90 : 7, 120};
+    if (with_offset) spec.offset = offset;
+    return MakeQOutput(spec, cols);
+  }
+};
+
+constexpr QOutput::Kind kKinds[] = {QOutput::Kind::kUInt8, QOutput::Kind::kInt8,
+                                    QOutput::Kind::kFloat, QOutput::Kind::kInt32};
+
+void ExpectEqualsRef(const Problem& p, const Threads& threads) {
+  const QWeights packed = p.Packed();
+  for (const QOutput::Kind kind : kKinds) {
+    const QOutput out = p.Output(kind, p.bias[0] % 2 != 0);
+    const size_t bytes = p.rows * p.cols * out.ElementSize();
+    std::vector<uint8_t> want(bytes), got(bytes + 64, 0xa5);
+    QGemmRef(p.Args(want.data()), packed, out);
+    QGemm(p.Args(got.data()), packed, out, threads);
+    for (size_t i = bytes; i < got.size(); ++i) ASSERT_EQ(got[i], 0xa5) << "canary";
+    got.resize(bytes);
+    ASSERT_EQ(got, want) << p.rows << "x" << p.depth << "x" << p.cols << " kind "
+                         << static_cast<int>(kind) << (p.extreme ? " extreme" : "");
+  }
+}
+
+TEST(QGemm, EqualsReferenceOnEveryTail) {
+  const Threads one, three(3);
+  unsigned seed = 1;
+  for (const Isa isa : SupportedIsas()) {
+    const ScopedIsa scoped(isa);
+    for (size_t rows = 1; rows <= 13; ++rows)
+      for (const size_t depth : {1, 2, 3, 15, 16, 17, 33, 64})
+        for (const size_t cols : {1, 5, 8, 9, 15, 16, 17, 24, 31, 40})
+          ExpectEqualsRef(Problem(rows, depth, cols, ++seed), rows % 2 ? one : three);
+  }
+}
+
+TEST(QGemm, EqualsReferenceWhereItIsCutAmongThreads) {
+  unsigned seed = 77;
+  for (const size_t threads : {1, 2, 5})
+    for (const auto& [m, k, n] : {std::array<size_t, 3>{301, 130, 33}, {4, 4100, 80}, {1, 999, 1000}})
+      ExpectEqualsRef(Problem(m, k, n, seed++), Threads(threads));
+}
+
+// The worst case of saturating instructions: u8 255 times -128, in pairs.
+TEST(QGemm, DoesNotSaturate) {
+  const size_t depth = 64;
+  const std::vector<uint8_t> x(depth, 255);
+  const std::vector<int8_t> w(depth, -128);
+  const QWeights packed = QWeights::Pack({w.data(), true}, depth, 1, 1, 1);
+  const QOutput out = MakeQOutput({QOutput::Kind::kInt32}, 1);
+  for (const Isa isa : SupportedIsas()) {
+    const ScopedIsa scoped(isa);
+    int32_t y = 0;
+    QGemm({{x.data(), false}, 1, depth, 0, &y, 1}, packed, out, Threads());
+    EXPECT_EQ(y, -255 * 128 * 64) << Name(isa);
+  }
+}
+
+// The twin itself, against the formula by hand.
+TEST(QGemm, ReferenceFollowsTheFormula) {
+  const std::vector<uint8_t> x{10, 20, 30};
+  const std::vector<int8_t> w{1, -2, 3};
+  const QWeights packed = QWeights::Pack({w.data(), true}, 3, 1, 1, 1);
+  const std::vector<int32_t> bias{5};
+  const std::vector<float> half{0.5f};
+  uint8_t y = 0;  // (10-7)*1 + (20-7)*-2 + (30-7)*3 + 5 = 51; 25.5 rounds to the even 26
+  QGemmRef({{x.data(), false}, 1, 3, 7, &y, 1}, packed,
+           MakeQOutput({QOutput::Kind::kUInt8, half, bias, {}, 100}, 1));
+  EXPECT_EQ(y, 126);
+  QGemmRef({{x.data(), false}, 1, 3, 7, &y, 1}, packed,
+           MakeQOutput({QOutput::Kind::kUInt8, half, bias, {}, 100, 100, 110}, 1));
+  EXPECT_EQ(y, 110);
+}
+
+TEST(QWeights, HoldsWhatWasPacked) {
+  Problem p(1, 7, 21, 5);
+  const QWeights packed = p.Packed();
+  for (size_t k = 0; k < p.depth; ++k)
+    for (size_t n = 0; n < p.cols; ++n)
+      EXPECT_EQ(packed.At(k, n), QCodes({p.w.data(), p.w_signed})[k * p.cols + n] -
+                                     (p.w_zero.empty() ? 0 : p.w_zero[n]));
+}
+
+TEST(QOutput, RefusesWhatDoesNotFit) {
+  const std::vector<float> two{1, 2}, bad{INFINITY};
+  EXPECT_THROW(MakeQOutput({QOutput::Kind::kFloat, two}, 3), UsageError);
+  EXPECT_THROW(MakeQOutput({QOutput::Kind::kFloat, bad}, 1), UsageError);
+}
+
+}  // namespace
+}  // namespace mezzo

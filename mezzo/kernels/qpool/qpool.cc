@@ -1,0 +1,86 @@
+#include "mezzo/kernels/qpool/qpool.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "mezzo/base/cpu.h"
+
+namespace mezzo {
+namespace {
+
+// The taps of one axis that fall inside the image, and how many inside image or padding.
+struct Window {
+  size_t begin, end, padded;  // [begin, end) taps
+
+  Window(size_t origin, size_t kernel, size_t dilation, size_t pad, size_t in, size_t pad_after)
+      : begin(kernel), end(0), padded(0) {
+    for (size_t t = 0; t < kernel; ++t) {
+      const size_t at = origin + t * dilation;
+      if (at >= in + pad + pad_after) break;
+      ++padded;
+      if (at - pad >= in) continue;
+      begin = std::min(begin, t);
+      end = t + 1;
+    }
+    if (end == 0) begin = 0;
+  }
+  size_t size() const { return end - begin; }
+};
+
+// Calls pixel(y index, taps inside, taps padded, each_tap) for the output pixels of rows [begin, end).
+template <class F>
+void ForEachPixel(const QPoolArgs& a, size_t begin, size_t end, F&& pixel) {
+  const QConvShape& s = a.shape;
+  const auto* x = static_cast<const uint8_t*>(a.x.data);
+  for (size_t row = begin; row < end; ++row) {
+    const size_t b = row / s.out_h, i = row % s.out_h;
+    const Window h(i * s.stride_h, s.kernel_h, s.dilation_h, s.pad_top, s.in_h, a.pad_bottom);
+    for (size_t j = 0; j < s.out_w; ++j) {
+      const Window w(j * s.stride_w, s.kernel_w, s.dilation_w, s.pad_left, s.in_w, a.pad_right);
+      const auto each_tap = [&](auto&& tap) {
+        for (size_t p = h.begin; p < h.end; ++p)
+          for (size_t q = w.begin; q < w.end; ++q) {
+            const size_t y0 = i * s.stride_h + p * s.dilation_h - s.pad_top;
+            const size_t x0 = j * s.stride_w + q * s.dilation_w - s.pad_left;
+            tap(QCodes{x + ((b * s.in_h + y0) * s.in_w + x0) * s.in_c, a.x.is_signed});
+          }
+      };
+      pixel((row * s.out_w + j) * s.in_c, h.size() * w.size(), h.padded * w.padded, each_tap);
+    }
+  }
+}
+
+size_t Grain(const QConvShape& s) {
+  return std::max<size_t>((1 << 15) / std::max<size_t>(s.out_w * s.in_c * s.taps(), 1), 1);
+}
+
+}  // namespace
+
+void QAveragePool(const QPoolArgs& a, const QAverageParams& p, const Threads& threads) {
+  if (CurrentIsa() == Isa::kPlain) return QAveragePoolRef(a, p);
+  const size_t channels = a.shape.in_c;
+  threads.For(a.shape.batch * a.shape.out_h, Grain(a.shape), [&](size_t begin, size_t end) {
+    std::vector<int32_t> sums(channels);
+    ForEachPixel(a, begin, end, [&](size_t y, size_t inside, size_t padded, auto&& each_tap) {
+      std::fill(sums.begin(), sums.end(), 0);
+      each_tap([&](QCodes x) { AddCodesAvx2(x, channels, sums.data()); });
+      const size_t count = std::max<size_t>(a.count_padding ? padded : inside, 1);
+      StoreAverageAvx2(sums.data(), channels, static_cast<int32_t>(inside) * p.x_zero,
+                       p.ratio / static_cast<float>(count), p, static_cast<uint8_t*>(a.y) + y);
+    });
+  });
+}
+
+void QMaxPool(const QPoolArgs& a, const Threads& threads) {
+  if (CurrentIsa() == Isa::kPlain) return QMaxPoolRef(a);
+  const size_t channels = a.shape.in_c;
+  threads.For(a.shape.batch * a.shape.out_h, Grain(a.shape), [&](size_t begin, size_t end) {
+    ForEachPixel(a, begin, end, [&](size_t y, size_t, size_t, auto&& each_tap) {
+      uint8_t* to = static_cast<uint8_t*>(a.y) + y;
+      std::fill_n(to, channels, a.x.is_signed ? uint8_t{0x80} : uint8_t{0});
+      each_tap([&](QCodes x) { MaxCodesAvx2(x, channels, to); });
+    });
+  });
+}
+
+}  // namespace mezzo

@@ -1,0 +1,56 @@
+#include <immintrin.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "mezzo/kernels/qgemm/qgemm_avx2.h"
+#include "mezzo/kernels/qpool/qpool.h"
+
+namespace mezzo {
+
+void AddCodesAvx2(QCodes x, size_t n, int32_t* sums) {
+  const auto* p = static_cast<const uint8_t*>(x.data);
+  size_t c = 0;
+  for (; c + 8 <= n; c += 8) {
+    const __m128i raw = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p + c));
+    const __m256i v = x.is_signed ? _mm256_cvtepi8_epi32(raw) : _mm256_cvtepu8_epi32(raw);
+    auto* sum = reinterpret_cast<__m256i*>(sums + c);
+    _mm256_storeu_si256(sum, _mm256_add_epi32(_mm256_loadu_si256(sum), v));
+  }
+  for (; c < n; ++c) sums[c] += x[c];
+}
+
+void MaxCodesAvx2(QCodes x, size_t n, uint8_t* y) {
+  const auto* p = static_cast<const uint8_t*>(x.data);
+  const QCodes best{y, x.is_signed};
+  size_t c = 0;
+  for (; c + 16 <= n; c += 16) {
+    const __m128i a = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p + c));
+    auto* to = reinterpret_cast<__m128i*>(y + c);
+    const __m128i b = _mm_loadu_si128(to);
+    _mm_storeu_si128(to, x.is_signed ? _mm_max_epi8(a, b) : _mm_max_epu8(a, b));
+  }
+  for (; c < n; ++c) y[c] = static_cast<uint8_t>(std::max(x[c], best[c]));
+}
+
+void StoreAverageAvx2(const int32_t* sums, size_t n, int32_t zero_sum, float multiplier,
+                      const QAverageParams& p, uint8_t* y) {
+  const float lo = static_cast<float>(p.lo - p.y_zero), hi = static_cast<float>(p.hi - p.y_zero);
+  const __m256 m = _mm256_set1_ps(multiplier), vlo = _mm256_set1_ps(lo), vhi = _mm256_set1_ps(hi);
+  const __m256i zero = _mm256_set1_epi32(zero_sum), y_zero = _mm256_set1_epi32(p.y_zero);
+  const auto eight = [&](size_t c) {
+    const auto* sum = reinterpret_cast<const __m256i*>(sums + c);
+    const __m256i centred = _mm256_sub_epi32(_mm256_loadu_si256(sum), zero);
+    const __m256 v = _mm256_mul_ps(_mm256_cvtepi32_ps(centred), m);
+    return _mm256_add_epi32(_mm256_cvtps_epi32(_mm256_min_ps(_mm256_max_ps(v, vlo), vhi)), y_zero);
+  };
+  size_t c = 0;
+  for (; c + 16 <= n; c += 16)
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(y + c), BytesAvx2(eight(c), eight(c + 8)));
+  for (; c < n; ++c) {
+    const float v = std::clamp(static_cast<float>(sums[c] - zero_sum) * multiplier, lo, hi);
+    y[c] = static_cast<uint8_t>(static_cast<int32_t>(std::nearbyint(v)) + p.y_zero);
+  }
+}
+
+}  // namespace mezzo

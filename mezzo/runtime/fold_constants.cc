@@ -1,0 +1,98 @@
+#include "mezzo/runtime/fold_constants.h"
+
+#include <algorithm>
+#include <unordered_set>
+
+#include "mezzo/graph/passes.h"
+#include "mezzo/runtime/session.h"
+
+namespace mezzo {
+namespace {
+
+bool IsFoldable(const Graph& graph, const Node& node) {
+  static const std::unordered_set<std::string> kNever{
+      "RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial",
+      "Bernoulli",    "Dropout",       "QuantizeLinear",   "DequantizeLinear"};
+  if (kNever.contains(node.op_type) || !OpTable::Get().Find(node.domain, node.op_type))
+    return false;
+  for (const auto& [name, attribute] : node.attributes)
+    if (std::holds_alternative<std::shared_ptr<const Graph>>(attribute)) return false;
+  return std::all_of(node.inputs.begin(), node.inputs.end(),
+                     [&](const std::string& in) { return in.empty() || graph.Initializer(in); });
+}
+
+// Runs the node alone; false if it fails or makes too much.
+bool FoldNode(Graph& graph, const Node& node, size_t limit) {
+  Graph one;
+  one.nodes = {node};
+  for (const std::string& in : node.inputs)
+    if (!in.empty()) one.initializers[in] = graph.initializers.at(in);
+  std::vector<std::string> names;
+  for (const std::string& out : node.outputs)
+    if (!out.empty()) {
+      one.outputs.push_back({out});
+      names.push_back(out);
+    }
+  try {
+    std::vector<Tensor> values = Session(one, {}).Run({});
+    for (const Tensor& v : values)
+      if (!v.defined() || v.bytes() > limit) return false;
+    for (size_t i = 0; i < names.size(); ++i) graph.initializers[names[i]] = std::move(values[i]);
+    return true;
+  } catch (const std::exception&) {
+    return false;
+  }
+}
+
+// An If with a constant condition becomes the nodes of the branch it takes.
+bool TakeBranch(Graph& graph, size_t at) {
+  const Node node = graph.nodes[at];
+  const Tensor* condition = node.Is("If") ? graph.Initializer(node.inputs.at(0)) : nullptr;
+  if (!condition || condition->dtype() != DType::kBool || condition->numel() != 1) return false;
+  const Graph* branch = node.Subgraph(*condition->data<bool>() ? "then_branch" : "else_branch");
+  if (!branch) return false;
+
+  // Names of the branch could clash with those around it: all get the node's name in front.
+  std::unordered_set<std::string> local;
+  for (const auto& [name, tensor] : branch->initializers) local.insert(name);
+  for (const Node& n : branch->nodes) local.insert(n.outputs.begin(), n.outputs.end());
+  for (const Node& n : branch->nodes)
+    for (const auto& [name, attribute] : n.attributes)
+      if (std::holds_alternative<std::shared_ptr<const Graph>>(attribute)) return false;
+  const auto rename = [&](std::string& name) {
+    if (!name.empty() && local.contains(name)) name = node.name + "/" + name;
+  };
+  std::vector<Node> nodes = branch->nodes;
+  for (Node& n : nodes) {
+    n.name = node.name + "/" + n.name;
+    for (std::string& in : n.inputs) rename(in);
+    for (std::string& out : n.outputs) rename(out);
+  }
+  for (const auto& [name, tensor] : branch->initializers)
+    graph.initializers[node.name + "/" + name] = tensor;
+  for (size_t i = 0; i < node.outputs.size(); ++i) {
+    if (node.outputs[i].empty()) continue;
+    std::string from = branch->outputs.at(i).name;
+    rename(from);
+    nodes.push_back({"Identity", "", node.outputs[i] + "_copy", {from}, {node.outputs[i]}, {}});
+  }
+  graph.nodes.erase(graph.nodes.begin() + at);
+  graph.nodes.insert(graph.nodes.begin() + at, nodes.begin(), nodes.end());
+  return true;
+}
+
+}  // namespace
+
+void FoldConstants(Graph& graph, size_t limit) {
+  for (size_t i = 0; i < graph.nodes.size();) {
+    if (TakeBranch(graph, i)) continue;
+    if (IsFoldable(graph, graph.nodes[i]) && FoldNode(graph, graph.nodes[i], limit))
+      graph.nodes.erase(graph.nodes.begin() + i);
+    else
+      ++i;
+  }
+  RemoveCopies(graph);
+  RemoveUnused(graph);
+}
+
+}  // namespace mezzo
