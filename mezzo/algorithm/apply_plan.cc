@@ -12,8 +12,6 @@
 namespace mezzo {
 namespace {
 
-DType CodeType(IntFormat f) { return f.is_signed ? DType::kInt8 : DType::kUInt8; }
-
 Tensor ZeroPoint(IntFormat f, int32_t zero_point) {
   return f.is_signed ? Tensor::Scalar(static_cast<int8_t>(zero_point))
                      : Tensor::Scalar(static_cast<uint8_t>(zero_point));

@@ -69,6 +69,26 @@ double Distortion(DistortionKind kind, const std::vector<Tensor>& f, const std::
   return sum / static_cast<double>(rows);
 }
 
+DistortionKind DistortionFor(const Graph& graph, const std::string& metric,
+                             const TensorMap& sample) {
+  if (metric != "classify" && metric != "ctc" && metric != "agreement" && metric != "kl")
+    return DistortionKind::kRelativeError;
+  const Tensor out = Session(graph, {}).Run(sample).at(0);
+  if (out.dtype() != DType::kFloat32 || out.rank() == 0 || out.rank() > 3 || out.shape().back() < 2)
+    return DistortionKind::kRelativeError;
+  const int64_t n = out.shape().back();
+  for (int64_t r = 0; r < out.numel() / n; ++r) {
+    double sum = 0;
+    for (int64_t i = 0; i < n; ++i) {
+      const float v = out.data<float>()[r * n + i];
+      if (v < 0) return DistortionKind::kKlLogits;
+      sum += v;
+    }
+    if (std::fabs(sum - 1) > 1e-3) return DistortionKind::kKlLogits;
+  }
+  return DistortionKind::kKlProbabilities;
+}
+
 TuningSet::TuningSet(const Graph& float_graph, DistortionKind kind, const SampleFn& sample,
                      size_t count, size_t limit, const Threads& threads)
     : kind_(kind), threads_(threads) {

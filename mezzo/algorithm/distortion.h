@@ -21,6 +21,11 @@ enum class DistortionKind : uint8_t {
 // `kind` between the outputs of one sample. Not finite if q is not.
 double Distortion(DistortionKind kind, const std::vector<Tensor>& f, const std::vector<Tensor>& q);
 
+// The kind that suits a metric, by what the model's first output looks like on one sample: KL for
+// classify, ctc, agreement and kl; relative error for the others.
+DistortionKind DistortionFor(const Graph& graph, const std::string& metric,
+                             const TensorMap& sample);
+
 // Samples kept in memory, with the float model's outputs on them.
 class TuningSet {
  public:

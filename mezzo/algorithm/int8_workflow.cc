@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <iomanip>
+#include <optional>
 #include <set>
 
 #include "mezzo/algorithm/apply_plan.h"
@@ -140,22 +141,16 @@ class Workflow {
     return all > 0 ? integer / all : 0;
   }
 
-  double Loss(double metric) const {
-    const double f = result_.plan.float_metric,
-                 drop = task_.higher_is_better ? f - metric : metric - f;
-    return task_.relative && f != 0 ? drop / std::fabs(f) : drop;
-  }
-
   void AddStep(const std::string& tried, double distortion, bool kept, bool measure_metric) {
     LadderStep step{tried, NAN, NAN, distortion, Int8Macs(), kept};
     std::ostringstream line;
     line << std::setprecision(4) << tried << ": distortion " << distortion;
     if (measure_metric) {
       step.metric = task_.metric(Integers());
-      step.loss = Loss(step.metric);
-      line << ", " << task_.metric_name << " " << step.metric << " (" << std::fixed
-           << std::setprecision(2) << -100 * step.loss << (task_.relative ? "%)" : ")") << ", "
-           << std::setprecision(1) << 100 * step.int8_macs << "% of MACs in int8";
+      step.loss = task_.loss(plan().float_metric, step.metric);
+      line << ", " << task_.metric_name << " " << step.metric << " (loss " << std::fixed
+           << std::setprecision(2) << 100 * step.loss << "%), " << std::setprecision(1)
+           << 100 * step.int8_macs << "% of MACs in int8";
     }
     plan().ladder.push_back(step);
     Say(line.str());

@@ -27,8 +27,8 @@ struct Int8Task {
   std::string metric_name;
   std::function<double(const Graph&)>
       metric;  // of a model with the float model's interface, on held-out samples
-  bool higher_is_better = true;
-  bool relative = true;  // loss is relative to the float model's metric, or a difference
+  // What a change of the metric costs, to be compared with the tolerance; negative is a gain.
+  std::function<double(double float_metric, double metric)> loss;
   DistortionKind distortion = DistortionKind::kRelativeError;
 };
 

@@ -65,7 +65,8 @@ void Unregister(int slot) {
 
 }  // namespace
 
-AtomicWriter::AtomicWriter(const std::filesystem::path& path) : path_(path.string()) {
+AtomicWriter::AtomicWriter(const std::filesystem::path& path, bool sync)
+    : path_(path.string()), sync_(sync) {
   std::error_code none;
   if (std::filesystem::is_symlink(path, none)) {
     const auto target = std::filesystem::weakly_canonical(path, none);
@@ -83,7 +84,8 @@ AtomicWriter::AtomicWriter(const std::filesystem::path& path) : path_(path.strin
   if (exists && ::access(path_.c_str(), W_OK) != 0) Fail(path_, "cannot be written", errno);
   static std::atomic<unsigned> count{0};
   const std::filesystem::path target(path_);
-  temporary_ = (target.parent_path() / Cat(".", target.filename().string(), ".", ::getpid(), ".", count++, ".tmp"))
+  temporary_ = (target.parent_path() /
+                Cat(".", target.filename().string(), ".", ::getpid(), ".", count++, ".tmp"))
                    .string();
   slot_ = Register(temporary_.c_str());
   fd_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
@@ -124,7 +126,7 @@ void AtomicWriter::Commit() {
   Flush();
   if (temporary_.empty()) return Discard();
   // A disk that is full may say so only now, or at close.
-  if (::fsync(fd_) != 0) Fail(path_, "cannot be written", errno);
+  if (sync_ && ::fsync(fd_) != 0) Fail(path_, "cannot be written", errno);
   const int closed = ::close(std::exchange(fd_, -1));
   const int error = errno;
   if (closed != 0 || ::rename(temporary_.c_str(), path_.c_str()) != 0) {

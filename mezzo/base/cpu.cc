@@ -33,8 +33,10 @@ size_t CacheSize(int name, size_t fallback) {
 
 std::string_view Name(Isa isa) {
   switch (isa) {
-    case Isa::kPlain: return "plain";
-    case Isa::kAvx2: return "avx2";
+    case Isa::kPlain:
+      return "plain";
+    case Isa::kAvx2:
+      return "avx2";
   }
   return "unknown";
 }

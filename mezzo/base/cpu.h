@@ -7,8 +7,8 @@
 
 namespace mezzo {
 
-// Instruction sets for which integer kernels have lines of their own, slowest first. kPlain runs the
-// plain twins; Mezzo as a whole is compiled for kAvx2.
+// Instruction sets for which integer kernels have lines of their own, slowest first. kPlain runs
+// the plain twins; Mezzo as a whole is compiled for kAvx2.
 enum class Isa { kPlain, kAvx2 };
 
 std::string_view Name(Isa isa);

@@ -102,8 +102,8 @@ void ByteSource::MeasureFile() {
 }
 
 void ByteSource::Read(uint64_t offset, void* to, size_t n) const {
-  RequireFile(offset <= size_ && n <= size_ - offset, name_, ": ends after ", size_, " bytes, but ", n,
-              " are needed from byte ", offset);
+  RequireFile(offset <= size_ && n <= size_ - offset, name_, ": ends after ", size_, " bytes, but ",
+              n, " are needed from byte ", offset);
   if (storage_->fd < 0) {
     if (n > 0) std::memcpy(to, storage_->memory.data() + begin_ + offset, n);
     return;
@@ -129,8 +129,8 @@ ByteSource ByteSource::Slice(uint64_t offset, uint64_t size, std::string name) c
 
 std::string ReadFile(const std::filesystem::path& path, uint64_t limit) {
   const ByteSource source(path);
-  RequireFile(source.size() <= limit, path.string(), ": is ", source.size(), " bytes long, over the limit of ",
-              limit);
+  RequireFile(source.size() <= limit, path.string(), ": is ", source.size(),
+              " bytes long, over the limit of ", limit);
   std::string text(source.size(), '\0');
   source.Read(0, text.data(), text.size());
   return text;

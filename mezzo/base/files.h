@@ -1,5 +1,5 @@
-// Files in and out: reading by offset, mapping into memory, and writing that leaves a whole file or none.
-// Every failure is a FileError that begins with the path and ends with the system's reason.
+// Files in and out: reading by offset, mapping into memory, and writing that leaves a whole file or
+// none. Every failure is a FileError that begins with the path and ends with the system's reason.
 #pragma once
 
 #include <cstddef>
@@ -13,9 +13,9 @@
 
 namespace mezzo {
 
-// A read-only file as memory. Copies share the mapping; it lives as long as one of them or an owner().
-// A file that somebody shortens while it is mapped ends the process (SIGBUS): use ByteSource for data
-// that is read over hours.
+// A read-only file as memory. Copies share the mapping; it lives as long as one of them or an
+// owner(). A file that somebody shortens while it is mapped ends the process (SIGBUS): use
+// ByteSource for data that is read over hours.
 class MappedFile {
  public:
   MappedFile() = default;
@@ -33,14 +33,15 @@ class MappedFile {
 // The whole file. Throws FileError if it is longer than `limit` bytes.
 std::string ReadFile(const std::filesystem::path& path, uint64_t limit = uint64_t{1} << 32);
 
-// Bytes that are read where they lie: a file, a part of one, or memory. Nothing is cached, so reading a
-// large file piece by piece costs no memory. Safe to read from several threads.
+// Bytes that are read where they lie: a file, a part of one, or memory. Nothing is cached, so
+// reading a large file piece by piece costs no memory. Safe to read from several threads.
 class ByteSource {
  public:
   explicit ByteSource(const std::filesystem::path& path);
   ByteSource(std::vector<uint8_t> bytes, std::string name);
 
-  // A file without a name that vanishes with its last user, holding what fill(file descriptor) writes.
+  // A file without a name that vanishes with its last user, holding what fill(file descriptor)
+  // writes.
   template <class Fill>
   static ByteSource Temporary(std::string name, Fill&& fill) {
     const int fd = OpenTemporary();
@@ -72,13 +73,15 @@ class ByteSource {
 // Writes all n bytes to the descriptor; FileError with `name` if that fails.
 void WriteAll(int fd, const void* data, size_t n, const std::string& name);
 
-// A file that appears under its name whole, at Commit(), or not at all: the bytes go to a temporary file in
-// the same folder, which is removed if the writer goes away uncommitted, and when SIGINT, SIGTERM or SIGHUP
-// ends the process (unless the program handles or ignores that signal itself). An existing file keeps its
-// permissions; a link is followed. A device or pipe is written to directly.
+// A file that appears under its name whole, at Commit(), or not at all: the bytes go to a temporary
+// file in the same folder, which is removed if the writer goes away uncommitted, and when SIGINT,
+// SIGTERM or SIGHUP ends the process (unless the program handles or ignores that signal itself). An
+// existing file keeps its permissions; a link is followed. A device or pipe is written to directly.
 class AtomicWriter {
  public:
-  explicit AtomicWriter(const std::filesystem::path& path);
+  // sync: Commit() waits until the bytes are on the disk, so that a crash cannot leave an empty
+  // file.
+  explicit AtomicWriter(const std::filesystem::path& path, bool sync = true);
   ~AtomicWriter();
   AtomicWriter(const AtomicWriter&) = delete;
   AtomicWriter& operator=(const AtomicWriter&) = delete;
@@ -97,6 +100,7 @@ class AtomicWriter {
   std::string path_, temporary_;  // temporary_ is empty when written to directly
   std::vector<uint8_t> buffer_;
   uint64_t position_ = 0;
+  bool sync_;
   int fd_ = -1;
   int slot_ = -1;  // in the registry of temporaries that a signal removes
 };

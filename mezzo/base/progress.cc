@@ -42,10 +42,12 @@ std::string Progress::Line(const std::string& label, size_t done, size_t total, 
   std::string line = label + "  " + std::to_string(done) + "/" + std::to_string(total) + "  " +
                      std::to_string(percent) + "%";
   if (done == 0 || done == total) return line;
-  const auto left = static_cast<long>(seconds / static_cast<double>(done) * static_cast<double>(total - done));
+  const auto left =
+      static_cast<long>(seconds / static_cast<double>(done) * static_cast<double>(total - done));
   char clock[48];
   if (left >= 3600)
-    std::snprintf(clock, sizeof clock, "  %ld:%02ld:%02ld left", left / 3600, left / 60 % 60, left % 60);
+    std::snprintf(clock, sizeof clock, "  %ld:%02ld:%02ld left", left / 3600, left / 60 % 60,
+                  left % 60);
   else
     std::snprintf(clock, sizeof clock, "  %ld:%02ld left", left / 60, left % 60);
   return line + clock;

@@ -1,4 +1,5 @@
-// A progress line on standard error, drawn only if that is a terminal: "calibrating  120/500  24%  0:42 left".
+// A progress line on standard error, drawn only if that is a terminal: "calibrating  120/500  24%
+// 0:42 left".
 #pragma once
 
 #include <chrono>

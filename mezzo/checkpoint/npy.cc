@@ -21,9 +21,10 @@ struct TypeCode {
   DType dtype;
 };
 constexpr TypeCode kTypes[] = {
-    {"b1", DType::kBool},    {"i1", DType::kInt8},    {"u1", DType::kUInt8},   {"i2", DType::kInt16},
-    {"u2", DType::kUInt16},  {"i4", DType::kInt32},   {"u4", DType::kUInt32},  {"i8", DType::kInt64},
-    {"u8", DType::kUInt64},  {"f2", DType::kFloat16}, {"f4", DType::kFloat32}, {"f8", DType::kFloat64},
+    {"b1", DType::kBool},    {"i1", DType::kInt8},    {"u1", DType::kUInt8},
+    {"i2", DType::kInt16},   {"u2", DType::kUInt16},  {"i4", DType::kInt32},
+    {"u4", DType::kUInt32},  {"i8", DType::kInt64},   {"u8", DType::kUInt64},
+    {"f2", DType::kFloat16}, {"f4", DType::kFloat32}, {"f8", DType::kFloat64},
 };
 
 // Reads the Python literals that a header consists of.
@@ -76,7 +77,8 @@ class HeaderReader {
     if (at_ != text_.size()) Fail();
   }
   [[noreturn]] void Fail() const {
-    throw FileError(Cat(name_, ": its .npy header is no dictionary of descr, fortran_order and shape: ",
+    throw FileError(Cat(name_,
+                        ": its .npy header is no dictionary of descr, fortran_order and shape: ",
                         Printable(text_.substr(0, 200))));
   }
 
@@ -126,11 +128,13 @@ NpyArray::NpyArray(ByteSource source) : data_(std::move(source)) {
   const int major = start[6];
   RequireFile(major >= 1 && major <= 3, name, ": has .npy version ", major, ", known are 1 to 3");
   size_t length = start[8] | start[9] << 8;
-  if (major > 1) length |= static_cast<size_t>(start[10]) << 16 | static_cast<size_t>(start[11]) << 24;
-  RequireFile(length <= kMaxHeader, name, ": has a .npy header of ", length, " bytes, the limit is ",
-              kMaxHeader);
+  if (major > 1)
+    length |= static_cast<size_t>(start[10]) << 16 | static_cast<size_t>(start[11]) << 24;
+  RequireFile(length <= kMaxHeader, name, ": has a .npy header of ", length,
+              " bytes, the limit is ", kMaxHeader);
   const size_t begin = major > 1 ? 12 : 10;
-  RequireFile(length <= data_.size() && begin <= data_.size() - length, name, ": ends inside its .npy header");
+  RequireFile(length <= data_.size() && begin <= data_.size() - length, name,
+              ": ends inside its .npy header");
   std::string header(length, '\0');
   data_.Read(begin, header.data(), length);
   ParseHeader(header);
@@ -140,8 +144,8 @@ NpyArray::NpyArray(ByteSource source) : data_(std::move(source)) {
   for (const int64_t d : shape_) fits = fits && d != 0;
   if (!fits) bytes = 0;
   for (const int64_t d : shape_)
-    RequireFile(bytes == 0 || !__builtin_mul_overflow(bytes, d, &bytes), name, ": has the impossible shape ",
-                ToString(shape_));
+    RequireFile(bytes == 0 || !__builtin_mul_overflow(bytes, d, &bytes), name,
+                ": has the impossible shape ", ToString(shape_));
   const uint64_t have = data_.size() - begin - length;
   RequireFile(have == static_cast<uint64_t>(bytes), name, ": has ", have, " bytes of data, but ",
               ToString(shape_), " of ", Name(dtype_), " takes ", bytes);
@@ -176,9 +180,10 @@ void NpyArray::ParseHeader(const std::string& header) {
   if (!descr || !fortran || !shape) in.Fail();
   const char order = descr->empty() ? '\0' : (*descr)[0];
   for (const TypeCode& type : kTypes)
-    if (std::strchr("<>|=", order) && order != '\0' && descr->substr(1) == type.code) dtype_ = type.dtype;
-  RequireFile(dtype_ != DType::kNone, name(), ": holds elements of type '", HeaderReader::Printable(*descr),
-              "', needs bool, integers or float16 to float64");
+    if (std::strchr("<>|=", order) && order != '\0' && descr->substr(1) == type.code)
+      dtype_ = type.dtype;
+  RequireFile(dtype_ != DType::kNone, name(), ": holds elements of type '",
+              HeaderReader::Printable(*descr), "', needs bool, integers or float16 to float64");
   swapped_ = (order == '>' && kLittle) || (order == '<' && !kLittle);
   fortran_ = *fortran && shape->size() > 1;
   shape_ = *std::move(shape);
@@ -194,8 +199,8 @@ Tensor NpyArray::Read() const {
 }
 
 Tensor NpyArray::Rows(int64_t begin, int64_t end) const {
-  Require(!shape_.empty() && 0 <= begin && begin <= end && end <= shape_[0], name(), ": has no rows ", begin,
-          " to ", end, " in ", ToString(shape_));
+  Require(!shape_.empty() && 0 <= begin && begin <= end && end <= shape_[0], name(),
+          ": has no rows ", begin, " to ", end, " in ", ToString(shape_));
   Shape shape = shape_;
   shape[0] = end - begin;
   Tensor t(dtype_, shape);
@@ -206,8 +211,8 @@ Tensor NpyArray::Rows(int64_t begin, int64_t end) const {
     data_.Read(static_cast<uint64_t>(begin * row) * item, t.raw(), t.bytes());
     return Finish(std::move(t));
   }
-  // The leading axis runs fastest: a run of `rows` elements for each place inside a row, whose own axes
-  // count up from the second one.
+  // The leading axis runs fastest: a run of `rows` elements for each place inside a row, whose own
+  // axes count up from the second one.
   std::vector<unsigned char> run(static_cast<size_t>(rows) * item);
   Shape index(shape.size(), 0);
   auto* out = static_cast<unsigned char*>(t.raw());
@@ -216,7 +221,8 @@ Tensor NpyArray::Rows(int64_t begin, int64_t end) const {
     int64_t place = 0;
     for (size_t a = 1; a < shape.size(); ++a) place = place * shape[a] + index[a];
     for (int64_t r = 0; r < rows; ++r)
-      std::memcpy(out + static_cast<size_t>(r * row + place) * item, &run[static_cast<size_t>(r) * item], item);
+      std::memcpy(out + static_cast<size_t>(r * row + place) * item,
+                  &run[static_cast<size_t>(r) * item], item);
     for (size_t a = 1; a < shape.size() && ++index[a] == shape[a]; ++a) index[a] = 0;
   }
   return Finish(std::move(t));
@@ -225,10 +231,17 @@ Tensor NpyArray::Rows(int64_t begin, int64_t end) const {
 Tensor NpyArray::Finish(Tensor t) const {
   if (swapped_) {
     switch (SizeOf(dtype_)) {
-      case 2: SwapBytes<uint16_t>(t.raw(), t.numel()); break;
-      case 4: SwapBytes<uint32_t>(t.raw(), t.numel()); break;
-      case 8: SwapBytes<uint64_t>(t.raw(), t.numel()); break;
-      default: break;
+      case 2:
+        SwapBytes<uint16_t>(t.raw(), t.numel());
+        break;
+      case 4:
+        SwapBytes<uint32_t>(t.raw(), t.numel());
+        break;
+      case 8:
+        SwapBytes<uint64_t>(t.raw(), t.numel());
+        break;
+      default:
+        break;
     }
   }
   if (dtype_ == DType::kBool) {
@@ -248,8 +261,11 @@ std::string NpyHeader(DType dtype, const Shape& shape) {
   std::string dims;
   for (const int64_t d : shape) dims += std::to_string(d) + (shape.size() == 1 ? "," : ", ");
   if (shape.size() > 1) dims.resize(dims.size() - 2);
-  std::string text = Cat("{'descr': '", SizeOf(dtype) == 1 ? '|' : kLittle ? '<' : '>', code,
-                         "', 'fortran_order': False, 'shape': (", dims, "), }");
+  std::string text = Cat("{'descr': '",
+                         SizeOf(dtype) == 1 ? '|'
+                         : kLittle          ? '<'
+                                            : '>',
+                         code, "', 'fortran_order': False, 'shape': (", dims, "), }");
   const size_t padded = (10 + text.size() + 1 + 63) / 64 * 64;  // so that the elements are aligned
   text.resize(padded - 11, ' ');
   text += '\n';

@@ -3,9 +3,10 @@
 //   "\x93NUMPY" | major, minor | header length (2 bytes, 4 from version 2 on) |
 //   {'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), } padding "\n" | elements
 //
-// Read: bool, int8-64, uint8-64, float16-64 in either byte order, C and Fortran order, headers up to 64 KiB.
-// Refused with a FileError that names the file and what it holds: strings, objects, complex numbers, dates,
-// records, float128; a header that is not such a dictionary; more or fewer bytes than the shape needs.
+// Read: bool, int8-64, uint8-64, float16-64 in either byte order, C and Fortran order, headers up
+// to 64 KiB. Refused with a FileError that names the file and what it holds: strings, objects,
+// complex numbers, dates, records, float128; a header that is not such a dictionary; more or fewer
+// bytes than the shape needs.
 #pragma once
 
 #include <filesystem>
@@ -16,7 +17,8 @@
 
 namespace mezzo {
 
-// An array in a file, read on demand: holding one costs no memory. Safe to read from several threads.
+// An array in a file, read on demand: holding one costs no memory. Safe to read from several
+// threads.
 class NpyArray {
  public:
   // Reads the header only. Errors name `source.name()`.
@@ -43,7 +45,8 @@ class NpyArray {
 
 Tensor ReadNpy(const std::filesystem::path& path);
 
-// What comes before the elements of a version 1 file in C order. bfloat16 has no .npy form: UsageError.
+// What comes before the elements of a version 1 file in C order. bfloat16 has no .npy form:
+// UsageError.
 std::string NpyHeader(DType dtype, const Shape& shape);
 void WriteNpy(const std::filesystem::path& path, const Tensor& tensor);
 

@@ -11,7 +11,8 @@ namespace {
 
 constexpr uint32_t kLocalMagic = 0x04034b50, kEntryMagic = 0x02014b50, kEndMagic = 0x06054b50;
 constexpr uint32_t kEnd64Magic = 0x06064b50, kLocator64Magic = 0x07064b50;
-constexpr size_t kLocalSize = 30, kEntrySize = 46, kEndSize = 22, kEnd64Size = 56, kLocatorSize = 20;
+constexpr size_t kLocalSize = 30, kEntrySize = 46, kEndSize = 22, kEnd64Size = 56,
+                 kLocatorSize = 20;
 constexpr uint64_t kMaxMembers = 1000000, kMaxInflated = uint64_t{4} << 30, kMaxRatio = 1032;
 constexpr uint64_t kMaxInMemory = 8 << 20;
 constexpr uint64_t kMaxDirectory = uint64_t{256} << 20;
@@ -48,9 +49,11 @@ std::optional<Directory> FindDirectory(const ByteSource& source) {
     const auto locator = Piece(source, end - kLocatorSize, kLocatorSize);
     if (Field(locator.data(), 4) != kLocator64Magic) return d;
     const uint64_t at64 = Field(&locator[8], 8);
-    RequireFile(at64 <= end - kLocatorSize - kEnd64Size, source.name(), ": its zip64 record lies outside of it");
+    RequireFile(at64 <= end - kLocatorSize - kEnd64Size, source.name(),
+                ": its zip64 record lies outside of it");
     const auto end64 = Piece(source, at64, kEnd64Size);
-    RequireFile(Field(end64.data(), 4) == kEnd64Magic, source.name(), ": its zip64 record is damaged");
+    RequireFile(Field(end64.data(), 4) == kEnd64Magic, source.name(),
+                ": its zip64 record is damaged");
     return Directory{Field(&end64[48], 8), Field(&end64[40], 8), Field(&end64[32], 8)};
   }
   return std::nullopt;
@@ -71,8 +74,8 @@ uint32_t Crc(uint32_t crc, const void* data, size_t n) {
   return static_cast<uint32_t>(::crc32_z(crc, static_cast<const Bytef*>(data), n));
 }
 
-// Unpacks raw deflate data piece by piece: exactly `size` bytes, or a FileError that begins with `where`.
-// Returns the CRC of what use(bytes, n) was given.
+// Unpacks raw deflate data piece by piece: exactly `size` bytes, or a FileError that begins with
+// `where`. Returns the CRC of what use(bytes, n) was given.
 template <class Use>
 uint32_t Inflate(const ByteSource& packed, uint64_t size, const std::string& where, Use&& use) {
   z_stream z{};
@@ -91,7 +94,8 @@ uint32_t Inflate(const ByteSource& packed, uint64_t size, const std::string& whe
       z.avail_out = static_cast<uInt>(out.size());
       status = ::inflate(&z, Z_NO_FLUSH);
       const bool damaged = status != Z_OK && status != Z_STREAM_END && status != Z_BUF_ERROR;
-      RequireFile(!damaged, where, ": its deflate data is damaged", z.msg ? Cat(" (", z.msg, ")") : "");
+      RequireFile(!damaged, where, ": its deflate data is damaged",
+                  z.msg ? Cat(" (", z.msg, ")") : "");
       const size_t got = out.size() - z.avail_out;
       done += got;
       RequireFile(done <= size, where, ": unpacks to more than the ", size, " bytes it claims");
@@ -101,7 +105,8 @@ uint32_t Inflate(const ByteSource& packed, uint64_t size, const std::string& whe
     RequireFile(status != Z_STREAM_END || z.avail_in == 0, where,
                 ": has data after the end of its deflate stream");
   });
-  RequireFile(status == Z_STREAM_END && done == size, where, ": unpacks to ", done, " bytes, claims ", size);
+  RequireFile(status == Z_STREAM_END && done == size, where, ": unpacks to ", done,
+              " bytes, claims ", size);
   return crc;
 }
 
@@ -112,12 +117,13 @@ NpzFile::NpzFile(ByteSource source) : source_(std::move(source)) { ReadDirectory
 void NpzFile::ReadDirectory() {
   const std::string& path = source_.name();
   const std::optional<Directory> directory = FindDirectory(source_);
-  RequireFile(directory.has_value(), path, ": is no .npz archive (it has no zip directory; truncated?)");
+  RequireFile(directory.has_value(), path,
+              ": is no .npz archive (it has no zip directory; truncated?)");
   const auto [offset, size, count] = *directory;
   RequireFile(offset <= source_.size() && size <= source_.size() - offset, path,
               ": its zip directory lies outside of it");
-  RequireFile(count <= kMaxMembers && size <= kMaxDirectory, path, ": has ", count, " members, the limit is ",
-              kMaxMembers);
+  RequireFile(count <= kMaxMembers && size <= kMaxDirectory, path, ": has ", count,
+              " members, the limit is ", kMaxMembers);
   const std::vector<uint8_t> bytes = Piece(source_, offset, size);
   size_t at = 0;
   for (uint64_t i = 0; i < count; ++i) {
@@ -128,14 +134,15 @@ void NpzFile::ReadDirectory() {
     RequireFile(bytes.size() - at - kEntrySize >= name + extra + comment, path,
                 ": its zip directory ends inside entry ", i);
     const std::string file_name(reinterpret_cast<const char*>(e) + kEntrySize, name);
-    Member m{Field(e + 42, 4), Field(e + 20, 4), Field(e + 24, 4), static_cast<uint32_t>(Field(e + 16, 4)),
-             static_cast<uint16_t>(Field(e + 10, 2))};
+    Member m{Field(e + 42, 4), Field(e + 20, 4), Field(e + 24, 4),
+             static_cast<uint32_t>(Field(e + 16, 4)), static_cast<uint16_t>(Field(e + 10, 2))};
     RequireFile((Field(e + 8, 2) & kEncrypted) == 0, Where(file_name), ": is encrypted");
     // Fields that are all ones stand in the zip64 record, in this order.
     const uint8_t *x = e + kEntrySize + name, *end = x + extra;
     while (end - x >= 4) {
       const size_t id = Field(x, 2), length = Field(x + 2, 2);
-      RequireFile(static_cast<size_t>(end - x) - 4 >= length, Where(file_name), ": its extra fields are damaged");
+      RequireFile(static_cast<size_t>(end - x) - 4 >= length, Where(file_name),
+                  ": its extra fields are damaged");
       const uint8_t *v = x + 4, *stop = v + length;
       x = stop;
       if (id != kZip64Field) continue;
@@ -156,15 +163,15 @@ void NpzFile::AddMember(const std::string& file_name, const Member& m) {
   constexpr std::string_view kSuffix = ".npy";
   const std::string where = Where(file_name);
   RequireFile(file_name.ends_with(kSuffix), where, ": is no .npy array");
-  RequireFile(m.method == kStored || m.method == kDeflated, where, ": is packed with zip method ", m.method,
-              ", known are 0 (stored) and 8 (deflate)");
+  RequireFile(m.method == kStored || m.method == kDeflated, where, ": is packed with zip method ",
+              m.method, ", known are 0 (stored) and 8 (deflate)");
   RequireFile(m.method != kStored || m.stored == m.size, where, ": is stored in ", m.stored,
               " bytes but claims ", m.size);
   if (m.method == kDeflated) {
-    RequireFile(m.size <= kMaxInflated, where, ": unpacks to ", m.size, " bytes, the limit is ", kMaxInflated,
-                " (store it uncompressed: numpy.savez)");
-    RequireFile(m.size <= (m.stored + 1) * kMaxRatio || m.stored > kMaxInflated, where, ": claims ", m.size,
-                " bytes out of ", m.stored, ", which deflate cannot hold");
+    RequireFile(m.size <= kMaxInflated, where, ": unpacks to ", m.size, " bytes, the limit is ",
+                kMaxInflated, " (store it uncompressed: numpy.savez)");
+    RequireFile(m.size <= (m.stored + 1) * kMaxRatio || m.stored > kMaxInflated, where, ": claims ",
+                m.size, " bytes out of ", m.stored, ", which deflate cannot hold");
   }
   const std::string name = file_name.substr(0, file_name.size() - kSuffix.size());
   RequireFile(members_.emplace(name, m).second, where, ": is there twice");
@@ -178,8 +185,8 @@ void NpzFile::CheckOverlap(uint64_t directory) const {
     const auto& [begin, name] = starts[i];
     const uint64_t end = i + 1 < starts.size() ? starts[i + 1].first : directory;
     const Member& m = members_.at(*name);
-    RequireFile(begin <= end && end - begin >= kLocalSize && m.stored <= end - begin - kLocalSize, Where(*name),
-                ": overlaps its neighbour in the archive");
+    RequireFile(begin <= end && end - begin >= kLocalSize && m.stored <= end - begin - kLocalSize,
+                Where(*name), ": overlaps its neighbour in the archive");
   }
 }
 
@@ -192,9 +199,10 @@ std::vector<std::string> NpzFile::names() const {
 ByteSource NpzFile::Data(const std::string& name, const Member& m) const {
   const auto local = Piece(source_, m.header, kLocalSize);
   RequireFile(Field(local.data(), 4) == kLocalMagic, Where(name), ": its zip header is damaged");
-  RequireFile(Field(&local[8], 2) == m.method, Where(name), ": its zip header contradicts the directory");
-  return source_.Slice(m.header + kLocalSize + Field(&local[26], 2) + Field(&local[28], 2), m.stored,
-                       Where(name));
+  RequireFile(Field(&local[8], 2) == m.method, Where(name),
+              ": its zip header contradicts the directory");
+  return source_.Slice(m.header + kLocalSize + Field(&local[26], 2) + Field(&local[28], 2),
+                       m.stored, Where(name));
 }
 
 NpyArray NpzFile::Open(const std::string& name) const {
@@ -213,7 +221,8 @@ NpyArray NpzFile::Open(const std::string& name) const {
     data = ByteSource(std::move(out), where);
   } else {
     data = ByteSource::Temporary(where, [&, packed = data](int fd) {
-      crc = Inflate(packed, m.size, where, [&](const uint8_t* piece, size_t n) { WriteAll(fd, piece, n, where); });
+      crc = Inflate(packed, m.size, where,
+                    [&](const uint8_t* piece, size_t n) { WriteAll(fd, piece, n, where); });
     });
   }
   RequireFile(crc == m.crc, where, ": is damaged (its checksum is wrong)");

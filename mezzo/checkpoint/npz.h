@@ -1,11 +1,12 @@
-// NumPy's .npz files: a zip archive (with or without the zip64 records) of .npy members, stored or deflated.
+// NumPy's .npz files: a zip archive (with or without the zip64 records) of .npy members, stored or
+// deflated.
 //
-// Checked before anything is read: the directory lies inside the file, names are unique, members do not
-// overlap, sizes agree between the directory, the member's own header and its data, CRC-32 holds.
-// Limits: 1,000,000 members; a deflated member may claim at most 1032 times its compressed size (deflate
-// cannot do more) and at most 4 GiB (store larger ones uncompressed, as numpy.savez does).
-// Memory: a stored member is read where it lies; a deflated one is unpacked to memory up to 8 MiB, above
-// that to an unnamed file under $TMPDIR.
+// Checked before anything is read: the directory lies inside the file, names are unique, members do
+// not overlap, sizes agree between the directory, the member's own header and its data, CRC-32
+// holds. Limits: 1,000,000 members; a deflated member may claim at most 1032 times its compressed
+// size (deflate cannot do more) and at most 4 GiB (store larger ones uncompressed, as numpy.savez
+// does). Memory: a stored member is read where it lies; a deflated one is unpacked to memory up to
+// 8 MiB, above that to an unnamed file under $TMPDIR.
 #pragma once
 
 #include <filesystem>
@@ -34,7 +35,8 @@ class NpzFile {
 
  private:
   struct Member {
-    uint64_t header = 0, stored = 0, size = 0;  // offset of the local header, bytes in the file and unpacked
+    uint64_t header = 0, stored = 0,
+             size = 0;  // offset of the local header, bytes in the file and unpacked
     uint32_t crc = 0;
     uint16_t method = 0;
   };
@@ -42,7 +44,9 @@ class NpzFile {
   void AddMember(const std::string& file_name, const Member& member);
   void CheckOverlap(uint64_t directory) const;
   ByteSource Data(const std::string& name, const Member& member) const;
-  std::string Where(const std::string& name) const { return source_.name() + ": member '" + name + "'"; }
+  std::string Where(const std::string& name) const {
+    return source_.name() + ": member '" + name + "'";
+  }
 
   ByteSource source_;
   std::map<std::string, Member> members_;
@@ -51,7 +55,8 @@ class NpzFile {
 // Writes an archive of stored members, one after another; zip64 records where sizes need them.
 class NpzWriter {
  public:
-  explicit NpzWriter(const std::filesystem::path& path);
+  explicit NpzWriter(const std::filesystem::path& path,
+                     bool sync = true);  // sync: see AtomicWriter
   void Add(const std::string& name, const Tensor& tensor);
   // Writes the directory and puts the file in its place.
   void Commit();

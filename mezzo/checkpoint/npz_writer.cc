@@ -34,7 +34,7 @@ void PutCommon(std::string& s, bool zip64, uint32_t crc, uint64_t size, size_t n
 
 }  // namespace
 
-NpzWriter::NpzWriter(const std::filesystem::path& path) : writer_(path) {}
+NpzWriter::NpzWriter(const std::filesystem::path& path, bool sync) : writer_(path, sync) {}
 
 void NpzWriter::Add(const std::string& name, const Tensor& tensor) {
   Require(name.size() < 0xff00, "an array's name of ", name.size(), " bytes is too long for .npz");
@@ -42,7 +42,9 @@ void NpzWriter::Add(const std::string& name, const Tensor& tensor) {
   const std::string header = NpyHeader(plain.dtype(), plain.shape());
   Entry e{name + ".npy", writer_.position(), header.size() + plain.bytes(), 0};
   const auto crc = ::crc32_z(0, reinterpret_cast<const Bytef*>(header.data()), header.size());
-  e.crc = plain.bytes() == 0 ? crc : ::crc32_z(crc, static_cast<const Bytef*>(plain.raw()), plain.bytes());
+  e.crc = plain.bytes() == 0
+              ? crc
+              : ::crc32_z(crc, static_cast<const Bytef*>(plain.raw()), plain.bytes());
 
   const bool zip64 = e.size >= kAllOnes;
   std::string local;

@@ -31,8 +31,8 @@ std::string ListInputs(const std::vector<ValueInfo>& inputs) {
   return List(names);
 }
 
-// A number in [0, n) from the generator, each equally often; std::uniform_int_distribution differs between
-// standard libraries.
+// A number in [0, n) from the generator, each equally often; std::uniform_int_distribution differs
+// between standard libraries.
 uint64_t Below(std::mt19937_64& rng, uint64_t n) {
   const uint64_t limit = UINT64_MAX - UINT64_MAX % n;
   uint64_t v = rng();
@@ -42,7 +42,8 @@ uint64_t Below(std::mt19937_64& rng, uint64_t n) {
 
 }  // namespace
 
-std::vector<std::string> ListFiles(const fs::path& folder, const std::vector<std::string>& extensions) {
+std::vector<std::string> ListFiles(const fs::path& folder,
+                                   const std::vector<std::string>& extensions) {
   std::vector<std::string> files;
   std::error_code error;
   fs::recursive_directory_iterator it(folder, error), end;
@@ -63,10 +64,10 @@ std::optional<LabelFile> ReadLabels(const fs::path& folder) {
   if (!fs::exists(path)) return std::nullopt;
   LabelFile labels = ParseLabels(ReadFile(path), path.string());
   for (const LabelRow& row : labels.rows) {
-    RequireFile(fs::exists(folder / row.file), path.string(), ": line ", row.line, ": there is no file '", row.file,
-                "'");
-    RequireFile(labels.kind != LabelKind::kTarget || fs::exists(folder / row.value), path.string(), ": line ",
-                row.line, ": there is no target '", row.value, "'");
+    RequireFile(fs::exists(folder / row.file), path.string(), ": line ", row.line,
+                ": there is no file '", row.file, "'");
+    RequireFile(labels.kind != LabelKind::kTarget || fs::exists(folder / row.value), path.string(),
+                ": line ", row.line, ": there is no target '", row.value, "'");
   }
   return labels;
 }
@@ -81,15 +82,18 @@ std::unique_ptr<Dataset> OpenDataset(const fs::path& path, const std::vector<Val
   }
   const std::vector<std::string> arrays = ListFiles(path, {".npz"});
   const std::vector<std::string> pictures = ListFiles(path, {".jpg", ".jpeg", ".png"});
-  RequireFile(!arrays.empty() || !pictures.empty(), path.string(), ": holds no pictures (jpg, png) and no .npz");
-  RequireFile(arrays.empty() || pictures.empty(), path.string(), ": holds both arrays (", arrays.empty() ? "" : arrays[0],
-              ") and pictures (", pictures.empty() ? "" : pictures[0], "); one kind at a time");
+  RequireFile(!arrays.empty() || !pictures.empty(), path.string(),
+              ": holds no pictures (jpg, png) and no .npz");
+  RequireFile(arrays.empty() || pictures.empty(), path.string(), ": holds both arrays (",
+              arrays.empty() ? "" : arrays[0], ") and pictures (",
+              pictures.empty() ? "" : pictures[0], "); one kind at a time");
   if (!arrays.empty()) return OpenNpzFolder(path, inputs);
   Require(preprocess.has_value(), path.string(),
-          ": pictures need to be told how the network takes them: --preprocess ", List(PreprocessPresets()),
-          " or FILE.json");
-  Require(inputs.size() == 1, path.string(), ": pictures are for networks with one input, this one has ",
-          inputs.size(), " (", ListInputs(inputs), "); use .npz");
+          ": pictures need to be told how the network takes them: --preprocess ",
+          List(PreprocessPresets()), " or FILE.json");
+  Require(inputs.size() == 1, path.string(),
+          ": pictures are for networks with one input, this one has ", inputs.size(), " (",
+          ListInputs(inputs), "); use .npz");
   return OpenImageFolder(path, inputs[0], *preprocess);
 }
 
@@ -102,18 +106,20 @@ void CheckInputNames(const std::string& where, const std::vector<std::string>& h
           ListInputs(inputs), "): missing ", List(missing), "; unexpected ", List(extra));
 }
 
-DataSplit Split(const Dataset& dataset, size_t calibration_count, size_t evaluation_count, uint64_t seed) {
+DataSplit Split(const Dataset& dataset, size_t calibration_count, size_t evaluation_count,
+                uint64_t seed) {
   const size_t group = dataset.group(), groups = dataset.size() / group;
   const size_t calibration = calibration_count / group + (calibration_count % group != 0);
   size_t evaluation = evaluation_count / group + (evaluation_count % group != 0);
   if (evaluation_count == 0 && calibration < groups) evaluation = groups - calibration;
-  Require(calibration <= groups && evaluation <= groups - calibration && evaluation > 0, "the data has ",
-          dataset.size(), " samples: not enough for ", calibration_count, " to calibrate and ",
-          std::max<size_t>(evaluation_count, 1), " others to evaluate");
+  Require(calibration <= groups && evaluation <= groups - calibration && evaluation > 0,
+          "the data has ", dataset.size(), " samples: not enough for ", calibration_count,
+          " to calibrate and ", std::max<size_t>(evaluation_count, 1), " others to evaluate");
   std::vector<size_t> order(groups);
   for (size_t i = 0; i < groups; ++i) order[i] = i;
   std::mt19937_64 rng(seed);
-  for (size_t i = 0; i < calibration + evaluation; ++i) std::swap(order[i], order[i + Below(rng, groups - i)]);
+  for (size_t i = 0; i < calibration + evaluation; ++i)
+    std::swap(order[i], order[i + Below(rng, groups - i)]);
 
   const auto part = [&](size_t begin, size_t end) {
     std::vector<size_t> samples;

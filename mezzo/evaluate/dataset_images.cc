@@ -6,7 +6,8 @@ namespace {
 
 class ImageFolder : public Dataset {
  public:
-  ImageFolder(const std::filesystem::path& folder, const ValueInfo& input, const Preprocess& preprocess)
+  ImageFolder(const std::filesystem::path& folder, const ValueInfo& input,
+              const Preprocess& preprocess)
       : folder_(folder), input_(input), preprocess_(preprocess), target_(preprocess) {
     target_.resize = {};
     target_.crop_height = target_.crop_width = target_.fixed_width = 0;
@@ -27,7 +28,8 @@ class ImageFolder : public Dataset {
     const LabelRow& row = labels_.rows[i];
     Sample sample{i, row.file, {}, {}};
     const Tensor x = Read(row.file, preprocess_);
-    sample.inputs[input_.name] = input_.dtype == DType::kNone || input_.dtype == x.dtype() ? x : Cast(x, input_.dtype);
+    sample.inputs[input_.name] =
+        input_.dtype == DType::kNone || input_.dtype == x.dtype() ? x : Cast(x, input_.dtype);
     if (labelled_) sample.label = LabelOf(row);
     return sample;
   }
@@ -43,9 +45,12 @@ class ImageFolder : public Dataset {
   }
   Label LabelOf(const LabelRow& row) const {
     switch (labels_.kind) {
-      case LabelKind::kClassIndex: return int64_t{std::stol(row.value)};
-      case LabelKind::kText: return row.value;
-      case LabelKind::kTarget: return Read(row.value, target_);
+      case LabelKind::kClassIndex:
+        return int64_t{std::stol(row.value)};
+      case LabelKind::kText:
+        return row.value;
+      case LabelKind::kTarget:
+        return Read(row.value, target_);
     }
     return {};
   }
@@ -59,8 +64,8 @@ class ImageFolder : public Dataset {
 
 }  // namespace
 
-std::unique_ptr<Dataset> OpenImageFolder(const std::filesystem::path& folder, const ValueInfo& input,
-                                         const Preprocess& preprocess) {
+std::unique_ptr<Dataset> OpenImageFolder(const std::filesystem::path& folder,
+                                         const ValueInfo& input, const Preprocess& preprocess) {
   return std::make_unique<ImageFolder>(folder, input, preprocess);
 }
 

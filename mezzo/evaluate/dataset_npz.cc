@@ -31,9 +31,9 @@ class NpzSamples {
   NpzSamples(const fs::path& path, const std::vector<ValueInfo>& inputs, bool whole_allowed)
       : name_(path.string()) {
     const NpzFile file(path);
-    const bool has_labels = file.Has("labels") && std::ranges::none_of(inputs, [](const ValueInfo& v) {
-                              return v.name == "labels";
-                            });
+    const bool has_labels =
+        file.Has("labels") &&
+        std::ranges::none_of(inputs, [](const ValueInfo& v) { return v.name == "labels"; });
     std::vector<std::string> names = file.names();
     if (has_labels) std::erase(names, "labels");
     CheckInputNames(name_, names, inputs);
@@ -64,13 +64,14 @@ class NpzSamples {
 
  private:
   void AddInput(NpyArray array, const ValueInfo& v) {
-    Require(v.dtype == DType::kNone || array.dtype() == v.dtype, array.name(), ": holds ", Name(array.dtype()),
-            ", the network's input needs ", Name(v.dtype));
+    Require(v.dtype == DType::kNone || array.dtype() == v.dtype, array.name(), ": holds ",
+            Name(array.dtype()), ", the network's input needs ", Name(v.dtype));
     const size_t rank = array.shape().size();
     Axis axis = rank == 0 ? Axis::kShared : Axis::kKeep;
     if (v.has_shape && rank != 0) {
       Require(rank == v.shape.size() || rank == v.shape.size() + 1, array.name(), ": has shape ",
-              ToString(array.shape()), ", the network's input needs ", ToString(v.shape), " (-1: any) a sample");
+              ToString(array.shape()), ", the network's input needs ", ToString(v.shape),
+              " (-1: any) a sample");
       if (rank != v.shape.size()) axis = Axis::kDrop;
     }
     inputs_.push_back({v.name, std::move(array), axis});
@@ -101,16 +102,17 @@ class NpzSamples {
     if (it->axis == Axis::kShared) return;
     const size_t skip = it->axis == Axis::kDrop ? 1 : 0;
     for (size_t a = skip ? 0 : 1; a < v.shape.size(); ++a)
-      Require(v.shape[a] < 0 || v.shape[a] == have[a + skip], it->array.name(), ": has shape ", ToString(have),
-              ", the network's input needs ", ToString(v.shape), " (-1: any) a sample");
+      Require(v.shape[a] < 0 || v.shape[a] == have[a + skip], it->array.name(), ": has shape ",
+              ToString(have), ", the network's input needs ", ToString(v.shape),
+              " (-1: any) a sample");
   }
 
   void SetLabels(NpyArray labels) {
     const Shape& shape = labels.shape();
     const auto n = static_cast<int64_t>(size_);
     const bool pairs = shape.size() == 1 && n % 2 == 0 && shape[0] == n / 2;
-    Require(!shape.empty() && (shape[0] == n || pairs), labels.name(), ": has shape ", ToString(shape), ", but there are ",
-            n, " samples");
+    Require(!shape.empty() && (shape[0] == n || pairs), labels.name(), ": has shape ",
+            ToString(shape), ", but there are ", n, " samples");
     if (pairs) group_ = 2;
     labels_ = std::move(labels);
   }
@@ -118,9 +120,11 @@ class NpzSamples {
   Label LabelOf(int64_t row) const {
     const int64_t at = row / static_cast<int64_t>(group_);
     const Tensor t = labels_->Rows(at, at + 1);
-    if (t.rank() > 1) return t.dtype() == DType::kFloat64 || t.dtype() == DType::kFloat16 ? Cast(t, DType::kFloat32) : t;
-    const bool real =
-        t.dtype() == DType::kFloat32 || t.dtype() == DType::kFloat64 || t.dtype() == DType::kFloat16;
+    if (t.rank() > 1)
+      return t.dtype() == DType::kFloat64 || t.dtype() == DType::kFloat16 ? Cast(t, DType::kFloat32)
+                                                                          : t;
+    const bool real = t.dtype() == DType::kFloat32 || t.dtype() == DType::kFloat64 ||
+                      t.dtype() == DType::kFloat16;
     if (real || group_ == 2) return Cast(t, DType::kFloat64).data<double>()[0];
     return Cast(t, DType::kInt64).data<int64_t>()[0];
   }
@@ -153,7 +157,8 @@ class NpzDataset : public Dataset {
 
 class NpzFolder : public Dataset {
  public:
-  NpzFolder(const fs::path& folder, const std::vector<ValueInfo>& inputs) : folder_(folder), inputs_(inputs) {
+  NpzFolder(const fs::path& folder, const std::vector<ValueInfo>& inputs)
+      : folder_(folder), inputs_(inputs) {
     std::vector<std::string> names;
     if (auto labels = ReadLabels(folder)) {
       rows_ = std::move(labels->rows);
@@ -166,13 +171,15 @@ class NpzFolder : public Dataset {
     }
     for (const std::string& name : names) {
       const NpzSamples samples(folder / name, inputs, true);
-      Require(rows_.empty() || samples.size() == 1, (folder / name).string(), ": holds ", samples.size(),
-              " samples, but labels.csv has one row for it");
-      if (files_.empty()) labelled_ = samples.labelled() || !rows_.empty(), group_ = samples.group();
-      Require(rows_.empty() ? samples.labelled() == labelled_ : true, folder.string(), ": ", files_.empty() ? name : files_[0].name,
-              " and ", name, ": one has labels, the other none");
-      Require(samples.group() == group_, (folder / name).string(), ": its labels are not of the kind of ",
-              files_.empty() ? name : files_[0].name);
+      Require(rows_.empty() || samples.size() == 1, (folder / name).string(), ": holds ",
+              samples.size(), " samples, but labels.csv has one row for it");
+      if (files_.empty())
+        labelled_ = samples.labelled() || !rows_.empty(), group_ = samples.group();
+      Require(rows_.empty() ? samples.labelled() == labelled_ : true, folder.string(), ": ",
+              files_.empty() ? name : files_[0].name, " and ", name,
+              ": one has labels, the other none");
+      Require(samples.group() == group_, (folder / name).string(),
+              ": its labels are not of the kind of ", files_.empty() ? name : files_[0].name);
       files_.push_back({name, size_});
       size_ += samples.size();
     }
@@ -187,10 +194,12 @@ class NpzFolder : public Dataset {
     const auto it = std::ranges::upper_bound(files_, i, {}, &File::begin) - 1;
     const auto file = static_cast<size_t>(it - files_.begin());
     const std::shared_ptr<const NpzSamples> samples = Open(file);
-    Sample sample{i, samples->size() == 1 ? it->name : Cat(it->name, "[", i - it->begin, "]"), {}, {}};
+    Sample sample{
+        i, samples->size() == 1 ? it->name : Cat(it->name, "[", i - it->begin, "]"), {}, {}};
     samples->Get(i - it->begin, sample);
     if (!rows_.empty() && kind_ == LabelKind::kText) sample.label = rows_[file].value;
-    if (!rows_.empty() && kind_ == LabelKind::kClassIndex) sample.label = int64_t{std::stol(rows_[file].value)};
+    if (!rows_.empty() && kind_ == LabelKind::kClassIndex)
+      sample.label = int64_t{std::stol(rows_[file].value)};
     return sample;
   }
 
@@ -230,7 +239,8 @@ std::unique_ptr<Dataset> OpenNpz(const fs::path& path, const std::vector<ValueIn
   return std::make_unique<NpzDataset>(path, inputs);
 }
 
-std::unique_ptr<Dataset> OpenNpzFolder(const fs::path& folder, const std::vector<ValueInfo>& inputs) {
+std::unique_ptr<Dataset> OpenNpzFolder(const fs::path& folder,
+                                       const std::vector<ValueInfo>& inputs) {
   return std::make_unique<NpzFolder>(folder, inputs);
 }
 

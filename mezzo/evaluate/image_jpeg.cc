@@ -1,14 +1,14 @@
-// JPEG by libjpeg-turbo. Its errors leave by longjmp, so a frame that setjmp guards holds nothing that needs a
-// destructor, and nothing throws through the library.
+// JPEG by libjpeg-turbo. Its errors leave by longjmp, so a frame that setjmp guards holds nothing
+// that needs a destructor, and nothing throws through the library.
 #include <csetjmp>
 #include <cstddef>
 #include <cstdio>
 #include <string>
 
-// After <cstdio>, which they need.
-#include <jpeglib.h>
-
+// clang-format off: jpeglib.h needs <cstdio> before it, jerror.h needs jpeglib.h.
 #include <jerror.h>
+#include <jpeglib.h>
+// clang-format on
 
 #include "mezzo/base/error.h"
 #include "mezzo/evaluate/image_codecs.h"
@@ -16,7 +16,8 @@
 namespace mezzo {
 namespace {
 
-constexpr int kMaxScans = 200;  // a progressive file of many empty scans would keep us busy for hours
+constexpr int kMaxScans =
+    200;  // a progressive file of many empty scans would keep us busy for hours
 
 struct Decoder {
   jpeg_decompress_struct jpeg;
@@ -40,10 +41,12 @@ void OnMessage(j_common_ptr jpeg, int level) {
     case JWRN_JPEG_EOF:
     case JWRN_HIT_MARKER:
     case JWRN_HUFF_BAD_CODE:
-    case JWRN_ARITH_BAD_CODE:
     case JWRN_MUST_RESYNC:
-    case JWRN_NOT_SEQUENTIAL: OnError(jpeg); return;
-    default: return;  // oddities that lose nothing, such as bytes between segments
+    case JWRN_NOT_SEQUENTIAL:
+      OnError(jpeg);
+      return;
+    default:
+      return;  // oddities that lose nothing, such as bytes between segments
   }
 }
 
@@ -73,7 +76,8 @@ bool ReadHeader(Decoder& d, std::span<const uint8_t> bytes) {
 bool ReadRows(Decoder& d, uint8_t* out) {
   if (setjmp(d.escape)) return false;
   jpeg_start_decompress(&d.jpeg);
-  const size_t row = static_cast<size_t>(d.jpeg.output_width) * static_cast<size_t>(d.jpeg.output_components);
+  const size_t row =
+      static_cast<size_t>(d.jpeg.output_width) * static_cast<size_t>(d.jpeg.output_components);
   while (d.jpeg.output_scanline < d.jpeg.output_height) {
     JSAMPROW to = out + d.jpeg.output_scanline * row;
     jpeg_read_scanlines(&d.jpeg, &to, 1);
@@ -112,7 +116,8 @@ Image DecodeJpeg(std::span<const uint8_t> bytes, const std::string& name) {
   const bool ink = d.jpeg.out_color_space == JCS_CMYK;
   Image image(static_cast<int>(d.jpeg.image_width), static_cast<int>(d.jpeg.image_height));
   std::vector<uint8_t> cmyk(ink ? image.pixels.size() / 3 * 4 : 0);
-  RequireFile(ReadRows(d, ink ? cmyk.data() : image.pixels.data()), name, ": cannot be decoded: ", d.message);
+  RequireFile(ReadRows(d, ink ? cmyk.data() : image.pixels.data()), name,
+              ": cannot be decoded: ", d.message);
   if (ink) InkToRgb(cmyk, image);
   return image;
 }

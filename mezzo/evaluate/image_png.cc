@@ -72,9 +72,11 @@ Image DecodePng(std::span<const uint8_t> bytes, const std::string& name) {
   RequireFile(d.info, name, ": cannot be decoded: no memory");
   png_set_read_fn(d.png, &source, OnRead);
   RequireFile(ReadHeader(d.png, d.info), name, ": cannot be decoded: ", source.message);
-  const png_uint_32 width = png_get_image_width(d.png, d.info), height = png_get_image_height(d.png, d.info);
+  const png_uint_32 width = png_get_image_width(d.png, d.info),
+                    height = png_get_image_height(d.png, d.info);
   CheckImageSize(width, height, name);
-  RequireFile(png_get_rowbytes(d.png, d.info) == size_t{width} * 3, name, ": cannot be decoded to RGB");
+  RequireFile(png_get_rowbytes(d.png, d.info) == size_t{width} * 3, name,
+              ": cannot be decoded to RGB");
   Image image(static_cast<int>(width), static_cast<int>(height));
   std::vector<png_bytep> rows(height);
   for (size_t r = 0; r < height; ++r) rows[r] = &image.pixels[r * width * 3];

@@ -1,5 +1,6 @@
-// Resize of image.h: out = sum over the window of weight * in, window and weights those of the filter
-// stretched by max(1, in/out) about the output pixel's centre, cut off at the border and normalized.
+// Resize of image.h: out = sum over the window of weight * in, window and weights those of the
+// filter stretched by max(1, in/out) about the output pixel's centre, cut off at the border and
+// normalized.
 #include <algorithm>
 #include <cmath>
 
@@ -9,7 +10,8 @@
 namespace mezzo {
 namespace {
 
-constexpr int kFractionBits = 22;  // 8-bit values, weights below 2 in magnitude: sums stay inside 32 bits
+constexpr int kFractionBits =
+    22;  // 8-bit values, weights below 2 in magnitude: sums stay inside 32 bits
 
 double Triangle(double x) { return std::max(0.0, 1.0 - std::abs(x)); }
 
@@ -35,7 +37,8 @@ struct Weights {
 Weights MakeWeights(int in, int out, Filter filter) {
   const auto kernel = filter == Filter::kBilinear ? Triangle : Cubic;
   const double scale = static_cast<double>(in) / out, stretch = std::max(scale, 1.0);
-  const double support = (filter == Filter::kBilinear ? 1.0 : 2.0) * stretch, inverse = 1.0 / stretch;
+  const double support = (filter == Filter::kBilinear ? 1.0 : 2.0) * stretch,
+               inverse = 1.0 / stretch;
   Weights w;
   w.stride = static_cast<size_t>(std::ceil(support)) * 2 + 1;
   w.windows.resize(static_cast<size_t>(out));
@@ -56,7 +59,9 @@ Weights MakeWeights(int in, int out, Filter filter) {
   return w;
 }
 
-uint8_t ToByte(int32_t sum) { return static_cast<uint8_t>(std::clamp(sum >> kFractionBits, 0, 255)); }
+uint8_t ToByte(int32_t sum) {
+  return static_cast<uint8_t>(std::clamp(sum >> kFractionBits, 0, 255));
+}
 
 constexpr int32_t kHalf = 1 << (kFractionBits - 1);
 
@@ -101,8 +106,8 @@ Image ResizeColumns(const Image& in, int height, Filter filter) {
 }  // namespace
 
 Image Resize(const Image& image, int width, int height, Filter filter) {
-  Require(width > 0 && height > 0 && image.width > 0 && image.height > 0, "cannot resize ", image.width, " x ",
-          image.height, " to ", width, " x ", height);
+  Require(width > 0 && height > 0 && image.width > 0 && image.height > 0, "cannot resize ",
+          image.width, " x ", image.height, " to ", width, " x ", height);
   Require(int64_t{width} * height <= kMaxPixels && int64_t{width} * image.height <= kMaxPixels,
           "cannot resize to ", width, " x ", height, ": the limit is ", kMaxPixels, " pixels");
   const Image wide = width == image.width ? image : ResizeRows(image, width, filter);

@@ -22,7 +22,8 @@ class CsvReader {
     while (Take(','));
     Take('\r');
     if (!AtEnd() && !Take('\n'))
-      throw FileError(Cat(name_, ": line ", line_, ": text follows a closing quote or a carriage return"));
+      throw FileError(
+          Cat(name_, ": line ", line_, ": text follows a closing quote or a carriage return"));
     return fields;
   }
 
@@ -36,7 +37,8 @@ class CsvReader {
   std::string Field() {
     std::string s;
     if (!Take('"')) {
-      while (!AtEnd() && text_[at_] != ',' && text_[at_] != '\n' && text_[at_] != '\r') s += text_[at_++];
+      while (!AtEnd() && text_[at_] != ',' && text_[at_] != '\n' && text_[at_] != '\r')
+        s += text_[at_++];
       return s;
     }
     const size_t begin = line_;
@@ -55,7 +57,8 @@ class CsvReader {
 };
 
 bool IsIndex(const std::string& s) {
-  return !s.empty() && s.size() <= 9 && std::ranges::all_of(s, [](unsigned char c) { return std::isdigit(c); });
+  return !s.empty() && s.size() <= 9 &&
+         std::ranges::all_of(s, [](unsigned char c) { return std::isdigit(c); });
 }
 
 }  // namespace
@@ -90,9 +93,10 @@ LabelFile ParseLabels(std::string_view text, const std::string& name) {
     const auto& r = records[i];
     RequireFile(r.size() >= 2, name, ": line ", lines[i], ": has one column, needs file,", second);
     RequireFile(!r[0].empty(), name, ": line ", lines[i], ": names no file");
-    RequireFile(r[0].find('\0') == std::string::npos, name, ": line ", lines[i], ": the file name holds a zero byte");
-    RequireFile(labels.kind != LabelKind::kClassIndex || IsIndex(r[1]), name, ": line ", lines[i], ": class_index is '",
-                r[1].substr(0, 40), "', must be a whole number from 0");
+    RequireFile(r[0].find('\0') == std::string::npos, name, ": line ", lines[i],
+                ": the file name holds a zero byte");
+    RequireFile(labels.kind != LabelKind::kClassIndex || IsIndex(r[1]), name, ": line ", lines[i],
+                ": class_index is '", r[1].substr(0, 40), "', must be a whole number from 0");
     RequireFile(labels.kind != LabelKind::kTarget || !r[1].empty(), name, ": line ", lines[i],
                 ": names no target");
     labels.rows.push_back({r[0], r[1], lines[i]});

@@ -51,8 +51,8 @@ double RunningMean::standard_error() const {
 }
 
 Tensor OutputOf(const Sample& sample, const Outputs& outputs, size_t output) {
-  Require(output < outputs.size() && outputs[output].defined(), "sample '", sample.name, "': there is no output ", output,
-          ", the network has ", outputs.size());
+  Require(output < outputs.size() && outputs[output].defined(), "sample '", sample.name,
+          "': there is no output ", output, ", the network has ", outputs.size());
   const Tensor t = outputs[output].ToLayout(Layout::kPlain);
   return t.dtype() == DType::kFloat32 ? t : Cast(t, DType::kFloat32);
 }

@@ -11,19 +11,24 @@ Image ResizeFor(const Preprocess& p, const Image& image) {
   const auto& r = p.resize;
   const double w = image.width, h = image.height;
   switch (r.mode) {
-    case ResizeMode::kNone: return image;
-    case ResizeMode::kExact: return Resize(image, r.width, r.height, r.filter);
+    case ResizeMode::kNone:
+      return image;
+    case ResizeMode::kExact:
+      return Resize(image, r.width, r.height, r.filter);
     case ResizeMode::kShorter: {
-      const int shorter = std::min(image.width, image.height), longer = std::max(image.width, image.height);
+      const int shorter = std::min(image.width, image.height),
+                longer = std::max(image.width, image.height);
       if (shorter == r.height) return image;
-      const auto length = static_cast<int>(std::min(int64_t{r.height} * longer / shorter, kMaxPixels + 1));
+      const auto length =
+          static_cast<int>(std::min(int64_t{r.height} * longer / shorter, kMaxPixels + 1));
       return longer == image.width ? Resize(image, length, r.height, r.filter)
                                    : Resize(image, r.height, length, r.filter);
     }
     case ResizeMode::kHeight: {
       double width = std::max<double>(r.min_width, std::nearbyint(w * r.height / h));
       if (p.fixed_width > 0) width = std::min<double>(width, p.fixed_width);
-      return Resize(image, static_cast<int>(std::min<double>(width, kMaxPixels)), r.height, r.filter);
+      return Resize(image, static_cast<int>(std::min<double>(width, kMaxPixels)), r.height,
+                    r.filter);
     }
   }
   return image;
@@ -47,11 +52,12 @@ Tensor Preprocess::Apply(const Image& original) const {
   std::array<std::array<float, 256>, 3> value{};  // by channel and code
   for (int c = 0; c < n; ++c)
     for (int code = 0; code < 256; ++code)
-      value[c][code] =
-          static_cast<float>((code * scale - mean[mean.size() > 1 ? c : 0]) / std[std.size() > 1 ? c : 0]);
+      value[c][code] = static_cast<float>((code * scale - mean[mean.size() > 1 ? c : 0]) /
+                                          std[std.size() > 1 ? c : 0]);
 
   const int64_t h = image.height, w = image.width;
-  const int64_t padded = std::max<int64_t>(fixed_width, (w + width_multiple - 1) / width_multiple * width_multiple);
+  const int64_t padded =
+      std::max<int64_t>(fixed_width, (w + width_multiple - 1) / width_multiple * width_multiple);
   const bool nchw = layout == PixelLayout::kNchw;
   Tensor out(DType::kFloat32, nchw ? Shape{1, n, h, padded} : Shape{1, h, padded, n});
   if (padded > w) std::ranges::fill(out.span<float>(), static_cast<float>(pad_value));

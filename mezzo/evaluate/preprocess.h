@@ -1,4 +1,5 @@
-// From a picture to the tensor a network takes. Every field is one of the JSON object, under the same name:
+// From a picture to the tensor a network takes. Every field is one of the JSON object, under the
+// same name:
 //
 //   {"resize": {"mode": "shorter", "size": 256, "filter": "bilinear"}, "crop": [224, 224],
 //    "channels": "rgb", "scale": 0.00392156862745098, "mean": [0.485, 0.456, 0.406],
@@ -20,7 +21,8 @@ enum class ResizeMode : uint8_t {
   kNone,     // "none"
   kShorter,  // "shorter": the shorter side becomes `size`, the longer int(longer * size / shorter)
   kExact,    // "exact": height x width, "size": [height, width]
-  kHeight,   // "height": `size` high, the width as it comes (rounded half to even), at least min_width
+  kHeight,   // "height": `size` high, the width as it comes (rounded half to even), at least
+             // min_width
 };
 
 enum class Channels : uint8_t {
@@ -42,10 +44,12 @@ struct Preprocess {
   int crop_height = 0, crop_width = 0;  // centre crop; 0: none
   Channels channels = Channels::kRgb;
   double scale = 1.0 / 255;
-  std::vector<double> mean{0}, std{1};  // one for all channels, or one a channel in the order of `channels`
+  std::vector<double> mean{0},
+      std{1};  // one for all channels, or one a channel in the order of `channels`
   PixelLayout layout = PixelLayout::kNchw;
   int width_multiple = 1;  // pads on the right with pad_value (in units of the result)
-  int fixed_width = 0;     // mode height only, 0: none; wider pictures are squeezed to it, others padded
+  int fixed_width =
+      0;  // mode height only, 0: none; wider pictures are squeezed to it, others padded
   double pad_value = 0;
 
   int channel_count() const { return channels <= Channels::kBgr ? 3 : 1; }
@@ -60,8 +64,8 @@ bool operator==(const Preprocess& a, const Preprocess& b);
 Preprocess PreprocessFromJson(const nlohmann::json& json);
 nlohmann::json ToJson(const Preprocess& p);
 
-// The name of a preset, or the path of a JSON file. Throws UsageError that lists the presets, or FileError
-// with the file and what is wrong in it.
+// The name of a preset, or the path of a JSON file. Throws UsageError that lists the presets, or
+// FileError with the file and what is wrong in it.
 //   imagenet       shorter side 256 bilinear, crop 224, ImageNet's mean and deviation
 //   imagenet-lite  the same bicubic, (x - 127) / 128
 //   cifar10        32 x 32, ImageNet's mean and deviation

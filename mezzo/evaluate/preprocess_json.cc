@@ -48,7 +48,8 @@ std::string List(const Container& names) {
 class Fields {
  public:
   Fields(const json& object, std::string where) : object_(object), where_(std::move(where)) {
-    Require(object.is_object(), "preprocess: ", where_.empty() ? "the whole" : where_, " must be an object");
+    Require(object.is_object(), "preprocess: ", where_.empty() ? "the whole" : where_,
+            " must be an object");
   }
   const json* Take(const std::string& key) {
     known_.insert(key);
@@ -62,7 +63,8 @@ class Fields {
     std::vector<std::string> names;
     for (const auto& [word, e] : words) names.push_back(word);
     const auto it = value->is_string() ? words.find(value->get<std::string>()) : words.end();
-    Require(it != words.end(), "preprocess: ", Path(key), " is ", Dump(*value), ", must be one of ", List(names));
+    Require(it != words.end(), "preprocess: ", Path(key), " is ", Dump(*value), ", must be one of ",
+            List(names));
     *out = it->second;
   }
   void Int(const std::string& key, int low, int* out) {
@@ -94,23 +96,27 @@ class Fields {
   }
   void End() const {
     for (const auto& [key, value] : object_.items())
-      Require(known_.contains(key), "preprocess: unknown field '", Path(key), "', known are ", List(known_));
+      Require(known_.contains(key), "preprocess: unknown field '", Path(key), "', known are ",
+              List(known_));
   }
-  std::string Path(const std::string& key) const { return where_.empty() ? key : where_ + "." + key; }
+  std::string Path(const std::string& key) const {
+    return where_.empty() ? key : where_ + "." + key;
+  }
   static std::string Dump(const json& value) {
     return value.dump(-1, ' ', false, json::error_handler_t::replace).substr(0, 100);
   }
 
  private:
   static int ToInt(const json& value, const std::string& path, int low) {
-    const bool fits = value.is_number_integer() && value.get<double>() >= low && value.get<double>() <= kMaxSide;
-    Require(fits, "preprocess: ", path, " is ", Dump(value), ", must be a whole number from ", low, " to ",
-            kMaxSide);
+    const bool fits =
+        value.is_number_integer() && value.get<double>() >= low && value.get<double>() <= kMaxSide;
+    Require(fits, "preprocess: ", path, " is ", Dump(value), ", must be a whole number from ", low,
+            " to ", kMaxSide);
     return value.get<int>();
   }
   static double ToNumber(const json& value, const std::string& path) {
-    Require(value.is_number() && std::isfinite(value.get<double>()), "preprocess: ", path, " is ", Dump(value),
-            ", must be a number");
+    Require(value.is_number() && std::isfinite(value.get<double>()), "preprocess: ", path, " is ",
+            Dump(value), ", must be a number");
     return value.get<double>();
   }
 
@@ -128,10 +134,10 @@ void ReadResize(const json& object, Preprocess& p) {
   const bool sized = fields.Size("size", false, &r.height, &r.width);
   fields.End();
   const std::string mode = WordOf(kModes, r.mode);
-  Require(sized == (r.mode != ResizeMode::kNone), "preprocess: resize.size ", sized ? "means nothing" : "is missing",
-          " in mode ", mode);
-  Require(!sized || r.mode == ResizeMode::kExact || r.height == r.width, "preprocess: resize.size must be one number",
-          " in mode ", mode);
+  Require(sized == (r.mode != ResizeMode::kNone), "preprocess: resize.size ",
+          sized ? "means nothing" : "is missing", " in mode ", mode);
+  Require(!sized || r.mode == ResizeMode::kExact || r.height == r.width,
+          "preprocess: resize.size must be one number", " in mode ", mode);
   Require(r.min_width == 1 || r.mode == ResizeMode::kHeight,
           "preprocess: resize.min_width means something in mode height only");
   if (r.mode == ResizeMode::kHeight) r.width = 0;
@@ -140,8 +146,8 @@ void ReadResize(const json& object, Preprocess& p) {
 void Check(const Preprocess& p) {
   const auto n = static_cast<size_t>(p.channel_count());
   for (const auto& [name, values] : {std::pair{"mean", &p.mean}, std::pair{"std", &p.std}})
-    Require(values->size() == 1 || values->size() == n, "preprocess: ", name, " has ", values->size(),
-            " numbers, needs 1 or ", n);
+    Require(values->size() == 1 || values->size() == n, "preprocess: ", name, " has ",
+            values->size(), " numbers, needs 1 or ", n);
   for (const double s : p.std) Require(s != 0, "preprocess: std must not be 0");
   Require(p.scale != 0, "preprocess: scale must not be 0");
   Require(p.fixed_width == 0 || p.resize.mode == ResizeMode::kHeight,
@@ -263,8 +269,8 @@ std::vector<std::string> PreprocessPresets() {
 Preprocess LoadPreprocess(const std::string& preset_or_path) {
   for (const Preset& preset : kPresets)
     if (preset_or_path == preset.name) return preset.make();
-  Require(preset_or_path.find_first_of("./") != std::string::npos, "unknown preprocessing '", preset_or_path,
-          "': give a JSON file or one of ", List(PreprocessPresets()));
+  Require(preset_or_path.find_first_of("./") != std::string::npos, "unknown preprocessing '",
+          preset_or_path, "': give a JSON file or one of ", List(PreprocessPresets()));
   const std::string text = ReadFile(preset_or_path, 1 << 20);
   try {
     return PreprocessFromJson(json::parse(text));

@@ -24,8 +24,7 @@ Message Parse(const std::filesystem::path& path) {
       bytes.size() <= std::numeric_limits<int>::max(), path.string(), ": ", bytes.size(),
       " bytes; a protobuf file holds at most 2 GB (larger models keep weights in external data)");
   Message message;
-  google::protobuf::io::CodedInputStream stream(bytes.data(),
-                                                static_cast<int>(bytes.size()));
+  google::protobuf::io::CodedInputStream stream(bytes.data(), static_cast<int>(bytes.size()));
   RequireFile(
       bytes.size() > 0 && message.ParseFromCodedStream(&stream) && stream.ConsumedEntireMessage(),
       path.string(), ": not an ONNX file, or truncated (", bytes.size(), " bytes)");

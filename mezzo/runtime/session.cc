@@ -119,7 +119,7 @@ struct Session::Program {
         for (const int slot : sub.captured)
           if (!std::exchange(needed[slot], 1)) step.release.push_back(slot);
       step.last_use.assign(step.inputs.size(), 0);
-      for (size_t i = 0; i < step.inputs.size(); ++i)
+      for (size_t i = step.inputs.size(); i-- > 0;)  // of x * x, only the last x may be moved from
         if (step.inputs[i] >= 0) step.last_use[i] = !std::exchange(needed[step.inputs[i]], 1);
       // a value that nobody reads is dropped where it is made
       for (const int slot : step.outputs)

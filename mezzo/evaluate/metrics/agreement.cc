@@ -52,25 +52,32 @@ class Agreement : public Metric {
  public:
   Agreement(const MetricOptions& o, AgreementValue value) : output_(o.output), value_(value) {}
   std::string name() const override {
-    return value_ == AgreementValue::kTop1 ? "top1_agreement" : value_ == AgreementValue::kSqnr ? "sqnr_db" : "kl";
+    return value_ == AgreementValue::kTop1   ? "top1_agreement"
+           : value_ == AgreementValue::kSqnr ? "sqnr_db"
+                                             : "kl";
   }
   bool higher_is_better() const override { return value_ != AgreementValue::kKl; }
   bool needs_labels() const override { return false; }
   bool needs_reference() const override { return true; }
 
   // values: share of equal rows, mean KL, sums of squares of reference and difference.
-  Contribution Measure(const Sample& sample, const Outputs& outputs, const Outputs* reference) const override {
+  Contribution Measure(const Sample& sample, const Outputs& outputs,
+                       const Outputs* reference) const override {
     Require(reference != nullptr, name(), ": needs the float network's outputs");
-    const Tensor got = OutputOf(sample, outputs, output_), want = OutputOf(sample, *reference, output_);
-    Require(got.shape() == want.shape() && got.numel() > 0, name(), ": sample '", sample.name, "': the output is ",
-            ToString(got.shape()), ", the float network's ", ToString(want.shape()));
-    const std::span<const float> x = std::as_const(got).span<float>(), y = std::as_const(want).span<float>();
+    const Tensor got = OutputOf(sample, outputs, output_),
+                 want = OutputOf(sample, *reference, output_);
+    Require(got.shape() == want.shape() && got.numel() > 0, name(), ": sample '", sample.name,
+            "': the output is ", ToString(got.shape()), ", the float network's ",
+            ToString(want.shape()));
+    const std::span<const float> x = std::as_const(got).span<float>(),
+                                 y = std::as_const(want).span<float>();
     double signal = 0, noise = 0;
     for (size_t i = 0; i < x.size(); ++i) {
       signal += double{y[i]} * y[i];
       noise += (double{x[i]} - y[i]) * (double{x[i]} - y[i]);
     }
-    Require(!std::isnan(signal + noise), name(), ": sample '", sample.name, "': an output holds NaN");
+    Require(!std::isnan(signal + noise), name(), ": sample '", sample.name,
+            "': an output holds NaN");
     const auto [same, kl] = CompareRows(x, y, RowsOf(got.shape()));
     const double score = value_ == AgreementValue::kTop1   ? same
                          : value_ == AgreementValue::kSqnr ? Decibels(signal, noise)
@@ -89,15 +96,22 @@ class Agreement : public Metric {
   MetricResult Finish() override {
     Require(same_.n() > 0, name(), ": there are no samples");
     const double sqnr = Decibels(signal_, noise_);
-    MetricResult r{name(), same_.mean(), higher_is_better(), same_.standard_error(), same_.n(),
+    MetricResult r{name(),
+                   same_.mean(),
+                   higher_is_better(),
+                   same_.standard_error(),
+                   same_.n(),
                    {{"top1_agreement", same_.mean()}, {"sqnr_db", sqnr}, {"kl", kl_.mean()}}};
-    if (value_ == AgreementValue::kSqnr) r.value = sqnr, r.standard_error = decibels_.standard_error();
-    if (value_ == AgreementValue::kKl) r.value = kl_.mean(), r.standard_error = kl_.standard_error();
+    if (value_ == AgreementValue::kSqnr)
+      r.value = sqnr, r.standard_error = decibels_.standard_error();
+    if (value_ == AgreementValue::kKl)
+      r.value = kl_.mean(), r.standard_error = kl_.standard_error();
     return r;
   }
 
  private:
-  static std::pair<double, double> CompareRows(std::span<const float> x, std::span<const float> y, const Rows& rows) {
+  static std::pair<double, double> CompareRows(std::span<const float> x, std::span<const float> y,
+                                               const Rows& rows) {
     std::vector<double> a(static_cast<size_t>(rows.classes)), b(a.size());
     double same = 0, kl = 0;
     for (int64_t r = 0; r < rows.outer * rows.inner; ++r) {
@@ -107,7 +121,8 @@ class Agreement : public Metric {
         b[c] = y[first + c * rows.inner];
       }
       same += std::ranges::max_element(a) - a.begin() == std::ranges::max_element(b) - b.begin();
-      // The reference decides what the outputs are: quantized probabilities may sum to something else.
+      // The reference decides what the outputs are: quantized probabilities may sum to something
+      // else.
       const bool probabilities = rows.classes > 1 && IsDistribution(b);
       ToLog(a, probabilities);
       ToLog(b, probabilities);

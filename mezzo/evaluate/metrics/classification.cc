@@ -11,11 +11,12 @@ class Classification : public Metric {
   explicit Classification(const MetricOptions& o) : output_(o.output) {}
   std::string name() const override { return "top1"; }
 
-  Contribution Measure(const Sample& sample, const Outputs& outputs, const Outputs*) const override {
+  Contribution Measure(const Sample& sample, const Outputs& outputs,
+                       const Outputs*) const override {
     const Tensor t = OutputOf(sample, outputs, output_);
     const int64_t label = LabelAs<int64_t>(sample, "classify", "a class index");
-    Require(0 <= label && label < t.numel(), "classify: sample '", sample.name, "' has class ", label,
-            ", the network knows ", t.numel(), " classes");
+    Require(0 <= label && label < t.numel(), "classify: sample '", sample.name, "' has class ",
+            label, ", the network knows ", t.numel(), " classes");
     const std::span<const float> scores = std::as_const(t).span<float>();
     int64_t better = 0;
     for (int64_t i = 0; i < t.numel(); ++i) {
@@ -32,7 +33,8 @@ class Classification : public Metric {
 
   MetricResult Finish() override {
     Require(top1_.n() > 0, "classify: there are no samples");
-    return {name(), top1_.mean(), true, top1_.standard_error(), top1_.n(), {{"top5", top5_.mean()}}};
+    return {
+        name(), top1_.mean(), true, top1_.standard_error(), top1_.n(), {{"top5", top5_.mean()}}};
   }
 
  private:

@@ -5,8 +5,8 @@
 
 namespace mezzo {
 
-// Value: the share of samples whose label has the largest score; details: top5. Among equal scores the
-// smaller index wins. A NaN among the scores is an error.
+// Value: the share of samples whose label has the largest score; details: top5. Among equal scores
+// the smaller index wins. A NaN among the scores is an error.
 std::unique_ptr<Metric> MakeClassification(const MetricOptions& options);
 
 }  // namespace mezzo

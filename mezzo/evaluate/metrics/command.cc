@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <mutex>
 #include <sstream>
 
 #include "mezzo/base/files.h"
@@ -22,16 +23,20 @@ namespace mezzo {
 namespace {
 
 // Runs `command folder` by the shell, its output and errors into these files; its wait status.
-int RunShell(const std::string& command, const std::string& folder, const std::string& out, const std::string& err) {
+int RunShell(const std::string& command, const std::string& folder, const std::string& out,
+             const std::string& err) {
   posix_spawn_file_actions_t files;
   posix_spawn_file_actions_init(&files);
   posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-  posix_spawn_file_actions_addopen(&files, STDOUT_FILENO, out.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
-  posix_spawn_file_actions_addopen(&files, STDERR_FILENO, err.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+  posix_spawn_file_actions_addopen(&files, STDOUT_FILENO, out.c_str(), O_WRONLY | O_CREAT | O_TRUNC,
+                                   0600);
+  posix_spawn_file_actions_addopen(&files, STDERR_FILENO, err.c_str(), O_WRONLY | O_CREAT | O_TRUNC,
+                                   0600);
   const std::string script = command + " \"$1\"";
   const char* argv[] = {"sh", "-c", script.c_str(), "sh", folder.c_str(), nullptr};
   pid_t child = 0;
-  const int error = ::posix_spawn(&child, "/bin/sh", &files, nullptr, const_cast<char**>(argv), environ);
+  const int error =
+      ::posix_spawn(&child, "/bin/sh", &files, nullptr, const_cast<char**>(argv), environ);
   posix_spawn_file_actions_destroy(&files);
   Require(error == 0, "metric command: cannot run the shell: ", std::strerror(error));
   int status = 0;
@@ -81,7 +86,8 @@ class CommandMetric : public Metric {
   bool needs_labels() const override { return false; }
 
   // values: the sample's index, for the list of samples.
-  Contribution Measure(const Sample& sample, const Outputs& outputs, const Outputs*) const override {
+  Contribution Measure(const Sample& sample, const Outputs& outputs,
+                       const Outputs*) const override {
     std::map<std::string, Tensor> arrays;
     for (size_t i = 0; i < outputs.size(); ++i)
       if (outputs[i].defined())
@@ -101,31 +107,36 @@ class CommandMetric : public Metric {
     }
     char stem[32];
     std::snprintf(stem, sizeof stem, "%06zu", sample.index);
-    WriteNpz(folder_.path() / "outputs" / Cat(stem, ".npz"), arrays);
-    WriteFile(folder_.path() / "rows" / stem, Cat(sample.index, ",", Quote(sample.name), ",", Quote(label), "\n"));
+    NpzWriter writer(folder_.path() / Cat(stem, ".npz"), /*sync=*/false);
+    for (const auto& [name, tensor] : arrays) writer.Add(name, tensor);
+    writer.Commit();
+    const std::string row = Cat(sample.index, ",", Quote(sample.name), ",", Quote(label), "\n");
+    std::lock_guard lock(mutex_);
+    measured_[sample.index] = row;
     return {std::nan(""), {static_cast<double>(sample.index)}};
   }
 
   void Merge(const Contribution& c) override {
-    char stem[32];
-    std::snprintf(stem, sizeof stem, "%06zu", static_cast<size_t>(c.values[0]));
-    rows_ += ReadFile(folder_.path() / "rows" / stem);
+    std::lock_guard lock(mutex_);
+    rows_ += measured_.extract(static_cast<size_t>(c.values[0])).mapped();
     ++n_;
   }
 
   MetricResult Finish() override {
     Require(n_ > 0, "metric command: there are no samples");
-    const std::filesystem::path data = folder_.path() / "outputs", err = folder_.path() / "stderr",
-                                out = folder_.path() / "stdout";
+    const TemporaryFolder answers;
+    const std::filesystem::path data = folder_.path(), err = answers.path() / "stderr",
+                                out = answers.path() / "stdout";
     WriteFile(data / "samples.csv", rows_);
     const int status = RunShell(o_.command, data.string(), out.string(), err.string());
     const bool exited = WIFEXITED(status);
     Require(exited && WEXITSTATUS(status) == 0, "metric command '", o_.command, "' failed with ",
-            exited ? Cat("status ", WEXITSTATUS(status)) : Cat("signal ", WTERMSIG(status)), ":", Tail(err));
+            exited ? Cat("status ", WEXITSTATUS(status)) : Cat("signal ", WTERMSIG(status)), ":",
+            Tail(err));
     const std::string text = ReadFile(out, 64 << 20), line = text.substr(0, text.find('\n'));
     MetricResult r{name(), 0, o_.higher_is_better, std::nan(""), n_, {}};
-    Require(ParseAnswer(line, &r.name, &r.value), "metric command '", o_.command, "' answered '", line.substr(0, 200),
-            "', needs a number, or a number and a name:", Tail(err));
+    Require(ParseAnswer(line, &r.name, &r.value), "metric command '", o_.command, "' answered '",
+            line.substr(0, 200), "', needs a number, or a number and a name:", Tail(err));
     return r;
   }
 
@@ -135,15 +146,11 @@ class CommandMetric : public Metric {
     for (const char c : s) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
     return quoted + "\"";
   }
-  struct Folder : TemporaryFolder {
-    Folder() {
-      std::filesystem::create_directory(path() / "outputs");
-      std::filesystem::create_directory(path() / "rows");
-    }
-  };
 
   MetricOptions o_;
-  Folder folder_;
+  TemporaryFolder folder_;
+  mutable std::mutex mutex_;
+  mutable std::map<size_t, std::string> measured_;  // lines of samples.csv not yet merged, by index
   std::string rows_ = "index,name,label\n";
   size_t n_ = 0;
 };

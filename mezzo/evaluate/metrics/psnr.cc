@@ -12,30 +12,34 @@ constexpr double kEqual = 100;
 class Psnr : public Metric {
  public:
   explicit Psnr(const MetricOptions& o) : o_(o) {
-    Require(o.peak > 0 && o.border >= 0, "psnr: needs a peak above 0 and a border from 0, got ", o.peak, " and ",
-            o.border);
+    Require(o.peak > 0 && o.border >= 0, "psnr: needs a peak above 0 and a border from 0, got ",
+            o.peak, " and ", o.border);
   }
   std::string name() const override { return "psnr"; }
 
-  Contribution Measure(const Sample& sample, const Outputs& outputs, const Outputs*) const override {
+  Contribution Measure(const Sample& sample, const Outputs& outputs,
+                       const Outputs*) const override {
     const Tensor got = OutputOf(sample, outputs, o_.output);
     const Tensor want = OutputOf(sample, {LabelAs<Tensor>(sample, "psnr", "a target picture")}, 0);
-    Require(got.shape() == want.shape(), "psnr: sample '", sample.name, "': the output is ", ToString(got.shape()),
-            ", the target ", ToString(want.shape()));
+    Require(got.shape() == want.shape(), "psnr: sample '", sample.name, "': the output is ",
+            ToString(got.shape()), ", the target ", ToString(want.shape()));
     const size_t rank = got.rank();
-    const int64_t w = rank > 0 ? got.dim(rank - 1) : 1, h = rank > 1 ? got.dim(rank - 2) : 1, b = o_.border;
-    Require(w > 2 * b && h > 2 * b && got.numel() > 0, "psnr: sample '", sample.name, "': nothing is left of ",
-            ToString(got.shape()), " inside a border of ", b);
+    const int64_t w = rank > 0 ? got.dim(rank - 1) : 1, h = rank > 1 ? got.dim(rank - 2) : 1,
+                  b = o_.border;
+    Require(w > 2 * b && h > 2 * b && got.numel() > 0, "psnr: sample '", sample.name,
+            "': nothing is left of ", ToString(got.shape()), " inside a border of ", b);
     double squares = 0;
     size_t n = 0;
     for (int64_t row = 0; row < got.numel() / w; ++row) {
       if (row % h < b || row % h >= h - b) continue;
       for (int64_t i = row * w + b; i < (row + 1) * w - b; ++i, ++n) {
-        const double d = Value(std::as_const(got).data<float>()[i]) - Value(std::as_const(want).data<float>()[i]);
+        const double d = Value(std::as_const(got).data<float>()[i]) -
+                         Value(std::as_const(want).data<float>()[i]);
         squares += d * d;
       }
     }
-    Require(!std::isnan(squares), "psnr: sample '", sample.name, "': the output or the target holds NaN");
+    Require(!std::isnan(squares), "psnr: sample '", sample.name,
+            "': the output or the target holds NaN");
     const double peak = o_.round_to_8_bits ? 255 : o_.peak;
     const double mean = squares / static_cast<double>(n);
     return {mean > 0 ? std::min(kEqual, 10 * std::log10(peak * peak / mean)) : kEqual, {}};
@@ -59,6 +63,8 @@ class Psnr : public Metric {
 
 }  // namespace
 
-std::unique_ptr<Metric> MakePsnr(const MetricOptions& options) { return std::make_unique<Psnr>(options); }
+std::unique_ptr<Metric> MakePsnr(const MetricOptions& options) {
+  return std::make_unique<Psnr>(options);
+}
 
 }  // namespace mezzo

@@ -1,5 +1,5 @@
-// Peak signal-to-noise ratio of a picture (1, C, H, W) against its target: 10 log10(peak^2 / mean squared
-// error), the mean over the samples, in dB.
+// Peak signal-to-noise ratio of a picture (1, C, H, W) against its target: 10 log10(peak^2 / mean
+// squared error), the mean over the samples, in dB.
 #pragma once
 
 #include "mezzo/evaluate/metric.h"

@@ -31,8 +31,9 @@ std::vector<double> Ranks(std::span<const double> x) {
 std::vector<double> TokenWeights(const Sample& sample, int64_t tokens) {
   const auto it = sample.inputs.find("attention_mask");
   if (it == sample.inputs.end()) return std::vector<double>(static_cast<size_t>(tokens), 1.0);
-  Require(it->second.numel() == tokens, "similarity: sample '", sample.name, "': attention_mask is ",
-          ToString(it->second.shape()), ", but there are ", tokens, " tokens");
+  Require(it->second.numel() == tokens, "similarity: sample '", sample.name,
+          "': attention_mask is ", ToString(it->second.shape()), ", but there are ", tokens,
+          " tokens");
   const Tensor mask = Cast(it->second.ToLayout(Layout::kPlain), DType::kFloat64);
   return {mask.data<double>(), mask.data<double>() + tokens};
 }
@@ -43,10 +44,11 @@ class Similarity : public Metric {
   std::string name() const override { return "spearman"; }
 
   // values: the pair's score, then the embedding.
-  Contribution Measure(const Sample& sample, const Outputs& outputs, const Outputs*) const override {
+  Contribution Measure(const Sample& sample, const Outputs& outputs,
+                       const Outputs*) const override {
     const Tensor t = OutputOf(sample, outputs, output_);
-    Require((t.rank() == 2 || t.rank() == 3) && t.dim(0) == 1, "similarity: sample '", sample.name, "': the output is ",
-            ToString(t.shape()), ", needs [1,width] or [1,tokens,width]");
+    Require((t.rank() == 2 || t.rank() == 3) && t.dim(0) == 1, "similarity: sample '", sample.name,
+            "': the output is ", ToString(t.shape()), ", needs [1,width] or [1,tokens,width]");
     const int64_t tokens = t.rank() == 3 ? t.dim(1) : 1, width = t.shape().back();
     const std::vector<double> weights =
         t.rank() == 3 ? TokenWeights(sample, tokens) : std::vector<double>{1.0};

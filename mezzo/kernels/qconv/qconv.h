@@ -40,8 +40,8 @@ class QConvWeights {
  public:
   QConvWeights() = default;
 
-  // w holds (out_c, group_in, kernel_h, kernel_w) codes. `zero` has one value per output channel, one
-  // for all, or none for 0.
+  // w holds (out_c, group_in, kernel_h, kernel_w) codes. `zero` has one value per output channel,
+  // one for all, or none for 0.
   static QConvWeights Pack(QCodes w, const QConvShape& shape, std::span<const int32_t> zero = {});
 
   const QWeights& group(size_t g) const { return groups_[g]; }
@@ -69,7 +69,8 @@ struct QConvArgs {
   void* y = nullptr;   // (batch, out_h, out_w, out_c)
 };
 
-void QConv(const QConvArgs& args, const QConvWeights& w, const QOutput& out, const Threads& threads);
+void QConv(const QConvArgs& args, const QConvWeights& w, const QOutput& out,
+           const Threads& threads);
 void QConvRef(const QConvArgs& args, const QConvWeights& w, const QOutput& out);
 
 }  // namespace mezzo

@@ -50,8 +50,8 @@ void QConvDepthwise(const QConvArgs& a, const QConvWeights& w, const QOutput& ou
               [&](size_t begin, size_t end) {
                 // an odd last tap is paired with one whose weights are zero
                 std::vector<const uint8_t*> taps(2 * w.tap_pairs(), padding.data());
-                QDepthwisePixel pixel{taps.data(), a.x.is_signed,    s.in_c, &w,
-                                      zero_sums.data(), &out, nullptr};
+                QDepthwisePixel pixel{taps.data(),      a.x.is_signed, s.in_c, &w,
+                                      zero_sums.data(), &out,          nullptr};
                 for (size_t row = begin; row < end; ++row)
                   RunRow(a, w, out, row, padding.data(), pixel, taps.data());
               });

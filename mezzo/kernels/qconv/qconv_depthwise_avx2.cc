@@ -64,9 +64,12 @@ void RunPixel(const QDepthwisePixel& px) {
 template <bool kSigned>
 void RunPixelOf(const QDepthwisePixel& px) {
   switch (px.w->tap_pairs()) {
-    case 5: return RunPixel<kSigned, 5>(px);    // 3 x 3
-    case 13: return RunPixel<kSigned, 13>(px);  // 5 x 5
-    default: return RunPixel<kSigned, 0>(px);
+    case 5:
+      return RunPixel<kSigned, 5>(px);  // 3 x 3
+    case 13:
+      return RunPixel<kSigned, 13>(px);  // 5 x 5
+    default:
+      return RunPixel<kSigned, 0>(px);
   }
 }
 

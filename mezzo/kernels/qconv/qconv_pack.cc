@@ -13,8 +13,9 @@ int32_t ZeroOf(std::span<const int32_t> zero, size_t n) {
 }  // namespace
 
 QConvWeights QConvWeights::Pack(QCodes w, const QConvShape& s, std::span<const int32_t> zero) {
-  Require(s.groups > 0 && s.in_c % s.groups == 0 && s.out_c % s.groups == 0, "convolution: ",
-          s.groups, " groups do not divide ", s.in_c, " and ", s.out_c, " channels");
+  Require(s.groups > 0 && s.in_c % s.groups == 0 && s.out_c % s.groups == 0,
+          "convolution: ", s.groups, " groups do not divide ", s.in_c, " and ", s.out_c,
+          " channels");
   QConvWeights packed;
   packed.group_out_ = s.group_out();
   const size_t taps = s.taps(), depth = taps * s.group_in();

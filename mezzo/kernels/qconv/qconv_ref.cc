@@ -6,8 +6,8 @@ namespace mezzo {
 namespace {
 
 // The sum for one output element; `weights` are those of its channel.
-int32_t SumRef(const QConvArgs& a, const std::vector<int32_t>& weights, size_t b, size_t i, size_t j,
-               size_t first_c) {
+int32_t SumRef(const QConvArgs& a, const std::vector<int32_t>& weights, size_t b, size_t i,
+               size_t j, size_t first_c) {
   const QConvShape& s = a.shape;
   uint32_t acc = 0;  // unsigned: wraps
   for (size_t p = 0; p < s.kernel_h; ++p) {

@@ -33,8 +33,12 @@ TEST(QBinary, EqualsReferenceOnEveryTail) {
         for (uint8_t& v : a) v = static_cast<uint8_t>(rng());
         for (uint8_t& v : b) v = rng() % 2 ? 255 : 0;
         const QBinaryParams p = RandomParams(rng, rng() % 2);
-        QBinaryArgs args{{a.data(), rng() % 2 != 0}, {b.data(), rng() % 2 != 0}, steps & 1,
-                         steps >> 1,                 want.data(),                n};
+        QBinaryArgs args{{a.data(), rng() % 2 != 0},
+                         {b.data(), rng() % 2 != 0},
+                         steps & 1,
+                         steps >> 1,
+                         want.data(),
+                         n};
         QBinaryRef(args, p);
         args.y = got.data();
         QBinary(args, p);

@@ -14,8 +14,8 @@ constexpr size_t kSerialWork = 1 << 19;
 
 size_t RoundUp(size_t n, size_t unit) { return (n + unit - 1) / unit * unit; }
 
-// Elements between rows of a panel: even, and off powers of two so that the rows of a tile do not fall
-// into the same cache sets.
+// Elements between rows of a panel: even, and off powers of two so that the rows of a tile do not
+// fall into the same cache sets.
 size_t PanelStride(size_t depth) { return RoundUp(depth, 32) + 16; }
 
 // How a product is cut: blocks of rows, each gathered once per part, and parts of the panels.
@@ -55,8 +55,7 @@ void RunBlock(const QProduct& p, const QLines& lines, const QGather& gather, siz
   const size_t element = p.out->ElementSize();
   for (size_t panel = first_panel; panel < last_panel; ++panel) {
     for (size_t r = 0; r < count; r += lines.tile_rows) {
-      char* y = static_cast<char*>(p.y) +
-                ((begin + r) * p.y_stride + panel * kQPanel) * element;
+      char* y = static_cast<char*>(p.y) + ((begin + r) * p.y_stride + panel * kQPanel) * element;
       lines.tile({panel_x + r * stride, stride, std::min(lines.tile_rows, count - r), p.w, panel,
                   p.out, p.channel + panel * kQPanel, y, p.y_stride});
     }

@@ -39,8 +39,8 @@ class QWeights {
  public:
   QWeights() = default;
 
-  // w[k * row_stride + n * col_stride] - zero[n] for k < depth, n < cols. `zero` holds one value per
-  // column or one for all; empty means 0.
+  // w[k * row_stride + n * col_stride] - zero[n] for k < depth, n < cols. `zero` holds one value
+  // per column or one for all; empty means 0.
   static QWeights Pack(QCodes w, size_t depth, size_t cols, size_t row_stride, size_t col_stride,
                        std::span<const int32_t> zero = {});
 
@@ -75,9 +75,9 @@ struct QOutput {
   size_t ElementSize() const { return kind == Kind::kFloat || kind == Kind::kInt32 ? 4 : 1; }
 };
 
-// Arguments of an output stage for `cols` columns. `scale` has one value or one per column, `bias` and
-// `offset` none or one per column. Throws UsageError on other sizes, on scales or offsets that are not
-// finite, and on lo > hi.
+// Arguments of an output stage for `cols` columns. `scale` has one value or one per column, `bias`
+// and `offset` none or one per column. Throws UsageError on other sizes, on scales or offsets that
+// are not finite, and on lo > hi.
 struct QOutputSpec {
   QOutput::Kind kind = QOutput::Kind::kInt32;
   std::span<const float> scale = {};
@@ -99,8 +99,8 @@ struct QGemmArgs {
 void QGemm(const QGemmArgs& args, const QWeights& w, const QOutput& out, const Threads& threads);
 void QGemmRef(const QGemmArgs& args, const QWeights& w, const QOutput& out);
 
-// The output stage of one accumulator in column n, written to element i of y: the specification that
-// all integer kernels share.
+// The output stage of one accumulator in column n, written to element i of y: the specification
+// that all integer kernels share.
 void StoreQOutputRef(const QOutput& out, size_t n, int32_t acc, void* y, size_t i);
 
 }  // namespace mezzo

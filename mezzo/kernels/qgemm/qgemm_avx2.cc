@@ -1,10 +1,11 @@
 // AVX2: sixteen-bit products of pairs of rows (vpmaddwd), exact for every pair of codes. A tile of
 // 6 rows x 16 columns keeps 12 sums in registers.
+#include "mezzo/kernels/qgemm/qgemm_avx2.h"
+
 #include <immintrin.h>
 
 #include <cstring>
 
-#include "mezzo/kernels/qgemm/qgemm_avx2.h"
 #include "mezzo/kernels/qgemm/qgemm_panel.h"
 
 namespace mezzo {
@@ -69,12 +70,18 @@ void Tile(const QTile& t) {
 template <int V, class W>
 void TileOfRows(const QTile& t) {
   switch (t.rows) {
-    case 1: return Tile<1, V, W>(t);
-    case 2: return Tile<2, V, W>(t);
-    case 3: return Tile<3, V, W>(t);
-    case 4: return Tile<4, V, W>(t);
-    case 5: return Tile<5, V, W>(t);
-    default: return Tile<6, V, W>(t);
+    case 1:
+      return Tile<1, V, W>(t);
+    case 2:
+      return Tile<2, V, W>(t);
+    case 3:
+      return Tile<3, V, W>(t);
+    case 4:
+      return Tile<4, V, W>(t);
+    case 5:
+      return Tile<5, V, W>(t);
+    default:
+      return Tile<6, V, W>(t);
   }
 }
 

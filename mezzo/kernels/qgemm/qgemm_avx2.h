@@ -33,7 +33,8 @@ namespace mezzo {
   return _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
 }
 
-// acc0 and acc1 are the sums of columns n..n+7 and n+8..n+15 of `out`; the first `cols` are written.
+// acc0 and acc1 are the sums of columns n..n+7 and n+8..n+15 of `out`; the first `cols` are
+// written.
 [[gnu::always_inline]] inline void StoreOutputAvx2(const QOutput& out, size_t n, __m256i acc0,
                                                    __m256i acc1, size_t cols, void* y) {
   const auto* bias = reinterpret_cast<const __m256i*>(out.bias.data() + n);

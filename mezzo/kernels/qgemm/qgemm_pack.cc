@@ -17,8 +17,7 @@ void FillPanels(W* out, QCodes w, size_t depth, size_t cols, size_t row_stride, 
     const int32_t z = zero.empty() ? 0 : zero[zero.size() == 1 ? 0 : n];
     W* column = out + n / kQPanel * pairs * 2 * kQPanel + n % kQPanel * 2;
     for (size_t k = 0; k < depth; ++k)
-      column[k / 2 * 2 * kQPanel + k % 2] =
-          static_cast<W>(w[k * row_stride + n * col_stride] - z);
+      column[k / 2 * 2 * kQPanel + k % 2] = static_cast<W>(w[k * row_stride + n * col_stride] - z);
   }
 }
 
@@ -26,7 +25,7 @@ std::shared_ptr<uint8_t> AlignedZeros(size_t bytes) {
   constexpr std::align_val_t kAlign{64};
   auto* p = static_cast<uint8_t*>(::operator new(bytes + 64, kAlign));
   std::memset(p, 0, bytes + 64);
-  return {p, [](uint8_t* q) { ::operator delete(q, std::align_val_t{64}); }};
+  return {p, [](uint8_t* q) { ::operator delete (q, std::align_val_t{64}); }};
 }
 
 void Pad(std::vector<float>& to, std::span<const float> from, size_t cols, size_t padded) {

@@ -1,5 +1,5 @@
-// The inside of QGemm, shared with convolution: rows widened to int16 in a panel, tiles multiplied by
-// the lines of one instruction set.
+// The inside of QGemm, shared with convolution: rows widened to int16 in a panel, tiles multiplied
+// by the lines of one instruction set.
 #pragma once
 
 #include <cstddef>
@@ -24,8 +24,8 @@ struct QTile {
   size_t y_stride;
 };
 
-// What an instruction set brings. A row of this table per set; the plain set has none, since QGemmRef
-// stands for it.
+// What an instruction set brings. A row of this table per set; the plain set has none, since
+// QGemmRef stands for it.
 struct QLines {
   Isa isa;
   size_t tile_rows;
@@ -37,8 +37,8 @@ struct QLines {
 const QLines& LinesOf(Isa isa);
 extern const QLines kQLinesAvx2;
 
-// Writes rows [begin, begin + count) as int16 differences from the zero point, `stride` apart, and zero
-// from depth up to an even number of columns.
+// Writes rows [begin, begin + count) as int16 differences from the zero point, `stride` apart, and
+// zero from depth up to an even number of columns.
 using QGather = std::function<void(size_t begin, size_t count, int16_t* panel, size_t stride)>;
 
 struct QProduct {

@@ -7,8 +7,8 @@
 namespace mezzo {
 
 void StoreQOutputRef(const QOutput& out, size_t n, int32_t acc, void* y, size_t i) {
-  const int32_t sum = static_cast<int32_t>(static_cast<uint32_t>(acc) +
-                                           static_cast<uint32_t>(out.bias[n]));
+  const int32_t sum =
+      static_cast<int32_t>(static_cast<uint32_t>(acc) + static_cast<uint32_t>(out.bias[n]));
   if (out.kind == QOutput::Kind::kInt32) {
     static_cast<int32_t*>(y)[i] = sum;
     return;

@@ -86,7 +86,8 @@ TEST(QGemm, EqualsReferenceOnEveryTail) {
 TEST(QGemm, EqualsReferenceWhereItIsCutAmongThreads) {
   unsigned seed = 77;
   for (const size_t threads : {1, 2, 5})
-    for (const auto& [m, k, n] : {std::array<size_t, 3>{301, 130, 33}, {4, 4100, 80}, {1, 999, 1000}})
+    for (const auto& [m, k, n] :
+         {std::array<size_t, 3>{301, 130, 33}, {4, 4100, 80}, {1, 999, 1000}})
       ExpectEqualsRef(Problem(m, k, n, seed++), Threads(threads));
 }
 

@@ -27,7 +27,8 @@ struct Window {
   size_t size() const { return end - begin; }
 };
 
-// Calls pixel(y index, taps inside, taps padded, each_tap) for the output pixels of rows [begin, end).
+// Calls pixel(y index, taps inside, taps padded, each_tap) for the output pixels of rows [begin,
+// end).
 template <class F>
 void ForEachPixel(const QPoolArgs& a, size_t begin, size_t end, F&& pixel) {
   const QConvShape& s = a.shape;

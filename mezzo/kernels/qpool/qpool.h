@@ -1,7 +1,8 @@
 // Pooling of 8-bit codes, channels last.
 //
 //   average:  y = clamp(round_half_even(float(sum of (x - x_zero) over the window)
-//                                       * (ratio / float(count))), lo - y_zero, hi - y_zero) + y_zero
+//                                       * (ratio / float(count))), lo - y_zero, hi - y_zero) +
+//                                       y_zero
 //   maximum:  y = the largest code in the window
 //
 // with ratio = x_scale / y_scale. Taps outside the image are not part of the window; `count` leaves
@@ -37,8 +38,8 @@ void QMaxPool(const QPoolArgs& args, const Threads& threads);
 void QMaxPoolRef(const QPoolArgs& args);
 
 // The lines of one instruction set over `n` channels.
-void AddCodesAvx2(QCodes x, size_t n, int32_t* sums);           // sums[c] += x[c]
-void MaxCodesAvx2(QCodes x, size_t n, uint8_t* y);              // y[c] = max(y[c], x[c])
+void AddCodesAvx2(QCodes x, size_t n, int32_t* sums);  // sums[c] += x[c]
+void MaxCodesAvx2(QCodes x, size_t n, uint8_t* y);     // y[c] = max(y[c], x[c])
 void StoreAverageAvx2(const int32_t* sums, size_t n, int32_t zero_sum, float multiplier,
                       const QAverageParams& params, uint8_t* y);
 

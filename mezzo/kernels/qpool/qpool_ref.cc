@@ -6,8 +6,8 @@
 namespace mezzo {
 namespace {
 
-// Calls tap(index of element (b, h, w, 0) of x) for each tap inside the image; the number of taps that
-// lie within the image or the stated padding.
+// Calls tap(index of element (b, h, w, 0) of x) for each tap inside the image; the number of taps
+// that lie within the image or the stated padding.
 template <class F>
 size_t ForEachTap(const QPoolArgs& a, size_t b, size_t i, size_t j, F&& tap) {
   const QConvShape& s = a.shape;
@@ -15,7 +15,8 @@ size_t ForEachTap(const QPoolArgs& a, size_t b, size_t i, size_t j, F&& tap) {
   for (size_t p = 0; p < s.kernel_h; ++p)
     for (size_t q = 0; q < s.kernel_w; ++q) {
       const size_t h = i * s.stride_h + p * s.dilation_h, w = j * s.stride_w + q * s.dilation_w;
-      if (h >= s.in_h + s.pad_top + a.pad_bottom || w >= s.in_w + s.pad_left + a.pad_right) continue;
+      if (h >= s.in_h + s.pad_top + a.pad_bottom || w >= s.in_w + s.pad_left + a.pad_right)
+        continue;
       ++padded;
       if (h - s.pad_top < s.in_h && w - s.pad_left < s.in_w)
         tap(((b * s.in_h + h - s.pad_top) * s.in_w + w - s.pad_left) * s.in_c);

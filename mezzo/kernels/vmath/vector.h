@@ -1,7 +1,7 @@
 // Vectors of the compiler (GCC, clang) and the loops that apply a function of vectors to arrays.
 //
-// The function sees full vectors only: a tail is padded with zeros. So what an element becomes never
-// depends on where it lies in the array, nor on how threads cut the array.
+// The function sees full vectors only: a tail is padded with zeros. So what an element becomes
+// never depends on where it lies in the array, nor on how threads cut the array.
 #pragma once
 
 #include <cstddef>

@@ -29,8 +29,8 @@ struct TanhOp {
 };
 
 // The formulas below hold for float vectors and double scalars alike: V is either.
-#define MEZZO_BOTH_FORMS                           \
-  F8 operator()(F8 x) const { return Eval(x); }    \
+#define MEZZO_BOTH_FORMS                        \
+  F8 operator()(F8 x) const { return Eval(x); } \
   double operator()(double x) const { return Eval(x); }
 
 template <class V>

@@ -9,8 +9,7 @@ namespace {
 // fmod = 0: the sign of the divisor, as in Python.
 struct ModFloorOp {
   template <class T>
-    requires std::is_arithmetic_v<T>
-  T operator()(T a, T b) const {
+  requires std::is_arithmetic_v<T> T operator()(T a, T b) const {
     if constexpr (std::is_floating_point_v<T>) {
       const T r = std::fmod(a, b);
       return r != 0 && (r < 0) != (b < 0) ? r + b : r;
@@ -26,8 +25,7 @@ struct ModFloorOp {
 // fmod = 1: the sign of the dividend, as in C.
 struct ModTruncateOp {
   template <class T>
-    requires std::is_arithmetic_v<T>
-  T operator()(T a, T b) const {
+  requires std::is_arithmetic_v<T> T operator()(T a, T b) const {
     if constexpr (std::is_floating_point_v<T>) {
       return std::fmod(a, b);
     } else {
@@ -62,13 +60,14 @@ template <class T>
 T IntegerPower(T base, T exponent) {
   if constexpr (std::is_signed_v<T>)
     if (exponent < 0)
-      return base == 1 ? 1 : base == static_cast<T>(-1) ? (exponent % 2 ? static_cast<T>(-1) : 1) : 0;
+      return base == 1                    ? 1
+             : base == static_cast<T>(-1) ? (exponent % 2 ? static_cast<T>(-1) : 1)
+                                          : 0;
   uint64_t result = 1, b = static_cast<uint64_t>(base);
   for (uint64_t e = exponent; e; e >>= 1, b *= b)
     if (e & 1) result *= b;
   return static_cast<T>(result);
 }
-
 
 Tensor RealPower(OpContext& ctx, DType type) {
   ctx.in[0] = Cast(ctx.in[0], type);
@@ -90,8 +89,8 @@ void Pow(OpContext& ctx) {
     ctx.out[0] = Cast(RealPower(ctx, DType::kFloat64), base);
   } else {
     ctx.in[1] = Cast(ctx.in[1], base);
-    ctx.out[0] = WithNumber<false>(
-        base, [&]<class T>() { return BinaryMap<T, T>(ctx, IntegerPower<T>); });
+    ctx.out[0] =
+        WithNumber<false>(base, [&]<class T>() { return BinaryMap<T, T>(ctx, IntegerPower<T>); });
   }
 }
 
@@ -102,7 +101,8 @@ void BitShift(OpContext& ctx) {
   const bool left = direction == "LEFT";
   ctx.out[0] = WithNumber<false>(ctx.in[0].dtype(), [&]<class T>() {
     return BinaryMap<T, T>(ctx, [left](T a, T b) -> T {
-      if (static_cast<uint64_t>(b) >= 8 * sizeof(T)) return 0;
+      // beyond the width, also for a negative distance, only the sign is left
+      if (static_cast<uint64_t>(b) >= 8 * sizeof(T)) return !left && a < 0 ? static_cast<T>(-1) : 0;
       return left ? static_cast<T>(static_cast<uint64_t>(a) << b) : static_cast<T>(a >> b);
     });
   });
@@ -110,8 +110,8 @@ void BitShift(OpContext& ctx) {
 
 template <class F>
 void Bitwise(OpContext& ctx) {
-  ctx.out[0] = WithNumber<false>(ctx.in[0].dtype(),
-                                 [&]<class T>() { return BinaryMap<T, T>(ctx, F{}); });
+  ctx.out[0] =
+      WithNumber<false>(ctx.in[0].dtype(), [&]<class T>() { return BinaryMap<T, T>(ctx, F{}); });
 }
 
 void BitwiseNot(OpContext& ctx) {
@@ -125,24 +125,15 @@ void BitwiseNot(OpContext& ctx) {
 
 struct AndOp {
   template <class T>
-    requires std::is_arithmetic_v<T>
-  T operator()(T a, T b) const {
-    return static_cast<T>(a & b);
-  }
+  requires std::is_arithmetic_v<T> T operator()(T a, T b) const { return static_cast<T>(a & b); }
 };
 struct OrOp {
   template <class T>
-    requires std::is_arithmetic_v<T>
-  T operator()(T a, T b) const {
-    return static_cast<T>(a | b);
-  }
+  requires std::is_arithmetic_v<T> T operator()(T a, T b) const { return static_cast<T>(a | b); }
 };
 struct XorOp {
   template <class T>
-    requires std::is_arithmetic_v<T>
-  T operator()(T a, T b) const {
-    return static_cast<T>(a ^ b);
-  }
+  requires std::is_arithmetic_v<T> T operator()(T a, T b) const { return static_cast<T>(a ^ b); }
 };
 
 }  // namespace

@@ -15,9 +15,9 @@ void Slice(OpContext& ctx) {
   std::iota(axes.begin(), axes.end(), 0);
   if (ctx.Has(3)) axes = ToInts(ctx.Plain(3));
   if (ctx.Has(4)) steps = ToInts(ctx.Plain(4));
-  Require(ends.size() == starts.size() && axes.size() == starts.size() &&
-              steps.size() == starts.size(),
-          "starts, ends, axes and steps differ in length");
+  Require(
+      ends.size() == starts.size() && axes.size() == starts.size() && steps.size() == starts.size(),
+      "starts, ends, axes and steps differ in length");
   Shape shape = x.shape();
   std::vector<int64_t> strides = PlainStrides(shape);
   int64_t offset = 0;
@@ -28,7 +28,8 @@ void Slice(OpContext& ctx) {
     const int64_t low = step > 0 ? 0 : -1, high = step > 0 ? n : n - 1;
     const int64_t start = std::clamp(starts[i] < 0 ? starts[i] + n : starts[i],
                                      std::min(std::max<int64_t>(low, 0), high), high);
-    const int64_t end = std::clamp(ends[i] < 0 ? std::max(ends[i], -n - 1) + n : ends[i], low, high + (step < 0));
+    const int64_t end =
+        std::clamp(ends[i] < 0 ? std::max(ends[i], -n - 1) + n : ends[i], low, high + (step < 0));
     const int64_t span = step > 0 ? end - start : start - end, by = step > 0 ? step : -step;
     shape[axis] = span > 0 ? (span - 1) / by + 1 : 0;
     offset += start * strides[axis];
@@ -74,7 +75,8 @@ void OneHot(OpContext& ctx) {
   const AxisView view(shape, axis);
   const int64_t* index = indices.data<int64_t>();
   WithSize(SizeOf(values.dtype()), [&]<class U>() {
-    const U off = static_cast<const U*>(values.raw())[0], on = static_cast<const U*>(values.raw())[1];
+    const U off = static_cast<const U*>(values.raw())[0],
+            on = static_cast<const U*>(values.raw())[1];
     auto* y = static_cast<U*>(ctx.out[0].raw());
     std::fill_n(y, ctx.out[0].numel(), off);
     for (int64_t o = 0; o < view.outer; ++o)

@@ -12,9 +12,8 @@ namespace {
 template <class F>
 void WithReduction(const std::string& reduction, DType dtype, F&& f) {
   if (reduction == "none")
-    return WithSize(SizeOf(dtype), [&]<class U>() {
-      f.template operator()<U>([](U& y, U u) { y = u; });
-    });
+    return WithSize(SizeOf(dtype),
+                    [&]<class U>() { f.template operator()<U>([](U& y, U u) { y = u; }); });
   WithType(dtype, [&]<class T>() {
     if (reduction == "add")
       f.template operator()<T>([](T& y, T u) { y = static_cast<T>(y + u); });
@@ -56,14 +55,13 @@ void ScatterElements(OpContext& ctx) {
   std::vector<int64_t> strides = PlainStrides(x.shape());
   const int64_t step = std::exchange(strides[axis], 0), *index = indices.data<int64_t>();
   ctx.out[0] = WritableCopy(ctx);
-  WithReduction(ctx.node.String("reduction", "none"), x.dtype(),
-                [&]<class T>(const auto& combine) {
-                  auto* y = static_cast<T*>(ctx.out[0].raw());
-                  const auto* u = static_cast<const T*>(updates.raw());
-                  ForEachIndex(indices.shape(), strides, [&](int64_t i, int64_t offset) {
-                    combine(y[offset + NormalIndex(index[i], x.dim(axis)) * step], u[i]);
-                  });
-                });
+  WithReduction(ctx.node.String("reduction", "none"), x.dtype(), [&]<class T>(const auto& combine) {
+    auto* y = static_cast<T*>(ctx.out[0].raw());
+    const auto* u = static_cast<const T*>(updates.raw());
+    ForEachIndex(indices.shape(), strides, [&](int64_t i, int64_t offset) {
+      combine(y[offset + NormalIndex(index[i], x.dim(axis)) * step], u[i]);
+    });
+  });
 }
 
 void ScatterND(OpContext& ctx) {
@@ -79,18 +77,16 @@ void ScatterND(OpContext& ctx) {
   Require(updates.numel() == count * unit, "updates ", ToString(updates.shape()), " do not fit ",
           count, " places of ", unit, " elements");
   ctx.out[0] = WritableCopy(ctx);
-  WithReduction(ctx.node.String("reduction", "none"), x.dtype(),
-                [&]<class T>(const auto& combine) {
-                  auto* y = static_cast<T*>(ctx.out[0].raw());
-                  const auto* u = static_cast<const T*>(updates.raw());
-                  const int64_t* index = indices.data<int64_t>();
-                  for (int64_t r = 0; r < count; ++r, index += width, u += unit) {
-                    int64_t at = 0;
-                    for (size_t d = 0; d < width; ++d)
-                      at = at * x.dim(d) + NormalIndex(index[d], x.dim(d));
-                    for (int64_t i = 0; i < unit; ++i) combine(y[at * unit + i], u[i]);
-                  }
-                });
+  WithReduction(ctx.node.String("reduction", "none"), x.dtype(), [&]<class T>(const auto& combine) {
+    auto* y = static_cast<T*>(ctx.out[0].raw());
+    const auto* u = static_cast<const T*>(updates.raw());
+    const int64_t* index = indices.data<int64_t>();
+    for (int64_t r = 0; r < count; ++r, index += width, u += unit) {
+      int64_t at = 0;
+      for (size_t d = 0; d < width; ++d) at = at * x.dim(d) + NormalIndex(index[d], x.dim(d));
+      for (int64_t i = 0; i < unit; ++i) combine(y[at * unit + i], u[i]);
+    }
+  });
 }
 
 // Writes a run of steps into a cache, per batch entry from its own position on.
@@ -101,8 +97,9 @@ void TensorScatter(OpContext& ctx) {
   Require(update.dtype() == cache.dtype() && update.rank() == cache.rank(), "the update ",
           ToString(update.shape()), " does not fit the cache ", ToString(cache.shape()));
   for (size_t d = 0; d < cache.rank(); ++d)
-    Require(d == axis ? update.dim(d) <= cache.dim(d) : update.dim(d) == cache.dim(d), "the update ",
-            ToString(update.shape()), " does not fit the cache ", ToString(cache.shape()));
+    Require(d == axis ? update.dim(d) <= cache.dim(d) : update.dim(d) == cache.dim(d),
+            "the update ", ToString(update.shape()), " does not fit the cache ",
+            ToString(cache.shape()));
   const std::string mode = ctx.node.String("mode", "linear");
   Require(mode == "linear" || mode == "circular", "mode is \"", mode,
           "\", needs linear or circular");

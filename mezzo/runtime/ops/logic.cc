@@ -79,7 +79,8 @@ void IsNaN(OpContext& ctx) {
 }
 
 void IsInf(OpContext& ctx) {
-  const bool negative = ctx.node.Int("detect_negative", 1), positive = ctx.node.Int("detect_positive", 1);
+  const bool negative = ctx.node.Int("detect_negative", 1),
+             positive = ctx.node.Int("detect_positive", 1);
   TestReal(ctx, [=](auto x) { return std::isinf(x) && (x < 0 ? negative : positive); });
 }
 
@@ -90,8 +91,7 @@ void Where(OpContext& ctx) {
   Require(ctx.in[2].dtype() == dtype, "inputs are ", Name(dtype), " and ", Name(ctx.in[2].dtype()),
           ", which must be the same");
   const Tensor &condition = ctx.in[0], &a = ctx.in[1], &b = ctx.in[2];
-  const Shape shape =
-      BroadcastShape(condition.shape(), BroadcastShape(a.shape(), b.shape()));
+  const Shape shape = BroadcastShape(condition.shape(), BroadcastShape(a.shape(), b.shape()));
   const Tensor* values[] = {&a, &b, &condition};
   const Layout layout = BroadcastLayout(values, shape);
   const BroadcastWalk<3> walk(shape, layout, {&condition, &a, &b});

@@ -81,8 +81,8 @@ struct BinaryOperands {
 
   explicit BinaryOperands(OpContext& ctx) {
     Require(ctx.Has(0) && ctx.Has(1), "needs two inputs");
-    Require(ctx.in[0].dtype() == ctx.in[1].dtype(), "inputs are ", Name(ctx.in[0].dtype()),
-            " and ", Name(ctx.in[1].dtype()), ", which must be the same");
+    Require(ctx.in[0].dtype() == ctx.in[1].dtype(), "inputs are ", Name(ctx.in[0].dtype()), " and ",
+            Name(ctx.in[1].dtype()), ", which must be the same");
     shape = BroadcastShape(ctx.in[0].shape(), ctx.in[1].shape());
     const Tensor* both[] = {&ctx.in[0], &ctx.in[1]};
     layout = BroadcastLayout(both, shape);

@@ -9,13 +9,12 @@ namespace {
 
 using Bytes = const std::byte*;
 
-// Where dimension `axis` of a tensor lies in memory, and its shape in that order.
-Shape MemoryShape(const Tensor& t, size_t* axis) {
-  if (t.layout() == Layout::kPlain || t.rank() < 3) return t.shape();
+// The tensor seen from one axis, in the order in which its dimensions lie in memory.
+AxisView MemoryView(const Tensor& t, size_t axis) {
+  if (t.layout() == Layout::kPlain || t.rank() < 3) return {t.shape(), axis};
   Shape shape = t.shape();
   std::rotate(shape.begin() + 1, shape.begin() + 2, shape.end());
-  *axis = *axis == 0 ? 0 : *axis == 1 ? t.rank() - 1 : *axis - 1;
-  return shape;
+  return {shape, axis == 0 ? 0 : axis == 1 ? t.rank() - 1 : axis - 1};
 }
 
 // Inputs that all lie in the same layout are joined as they are.
@@ -35,8 +34,7 @@ void Concat(OpContext& ctx) {
     shape[axis] += t.dim(axis);
   }
   Tensor& out = ctx.out[0] = Tensor(ctx.in[0].dtype(), shape, layout);
-  size_t memory_axis = axis;
-  const AxisView view(MemoryShape(out, &memory_axis), memory_axis);
+  const AxisView view = MemoryView(out, axis);
   const int64_t unit = view.inner * SizeOf(out.dtype()), row = view.length * unit;
   int64_t at = 0;
   for (const Tensor& t : ctx.in) {
@@ -72,8 +70,7 @@ std::vector<int64_t> SplitLengths(OpContext& ctx, int64_t length) {
 void Split(OpContext& ctx) {
   const Tensor& x = ctx.in[0];
   const size_t axis = NormalAxis(ctx.node.Int("axis", 0), x.rank());
-  size_t memory_axis = axis;
-  const AxisView view(MemoryShape(x, &memory_axis), memory_axis);
+  const AxisView view = MemoryView(x, axis);
   const std::vector<int64_t> lengths = SplitLengths(ctx, view.length);
   const int64_t unit = view.inner * SizeOf(x.dtype()), row = view.length * unit;
   int64_t at = 0;

@@ -12,8 +12,8 @@ void ShapeOf(OpContext& ctx) {
   const auto bound = [&](int64_t i) { return std::clamp<int64_t>(i < 0 ? i + rank : i, 0, rank); };
   const int64_t start = bound(ctx.node.Int("start", 0)), end = bound(ctx.node.Int("end", rank));
   const Shape& shape = ctx.in[0].shape();
-  ctx.out[0] = Tensor::Vector(
-      start < end ? Shape(shape.begin() + start, shape.begin() + end) : Shape());
+  ctx.out[0] =
+      Tensor::Vector(start < end ? Shape(shape.begin() + start, shape.begin() + end) : Shape());
 }
 
 void Size(OpContext& ctx) { ctx.out[0] = Tensor::Scalar<int64_t>(ctx.in[0].numel()); }

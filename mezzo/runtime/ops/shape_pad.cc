@@ -9,8 +9,8 @@ namespace {
 
 int64_t Modulo(int64_t a, int64_t n) { return (a % n + n) % n; }
 
-// Where each index of the padded axis reads from; -1 is the constant. Negative padding crops, before
-// anything is filled in.
+// Where each index of the padded axis reads from; -1 is the constant. Negative padding crops,
+// before anything is filled in.
 std::vector<int64_t> PadMap(const std::string& mode, int64_t size, int64_t before, int64_t after) {
   const int64_t first = std::max<int64_t>(0, -before), last = size - std::max<int64_t>(0, -after);
   const int64_t n = last - first, total = size + before + after;
@@ -111,7 +111,8 @@ void Trilu(OpContext& ctx) {
 void ReverseSequence(OpContext& ctx) {
   const Tensor& x = ctx.Plain(0);
   const std::vector<int64_t> lengths = ToInts(ctx.Plain(1));
-  const int64_t time_axis = ctx.node.Int("time_axis", 0), batch_axis = ctx.node.Int("batch_axis", 1);
+  const int64_t time_axis = ctx.node.Int("time_axis", 0),
+                batch_axis = ctx.node.Int("batch_axis", 1);
   Require(x.rank() >= 2 && time_axis + batch_axis == 1 && time_axis * batch_axis == 0,
           "time_axis and batch_axis must be 0 and 1");
   const int64_t steps = x.dim(time_axis), batch = x.dim(batch_axis);
@@ -124,7 +125,9 @@ void ReverseSequence(OpContext& ctx) {
     Require(lengths[b] >= 0 && lengths[b] <= steps, "sequence length ", lengths[b], " of ", steps);
     for (int64_t t = 0; t < steps; ++t) {
       const int64_t from = t < lengths[b] ? lengths[b] - 1 - t : t;
-      const auto at = [&](int64_t s) { return (time_axis == 0 ? s * batch + b : b * steps + s) * unit; };
+      const auto at = [&](int64_t s) {
+        return (time_axis == 0 ? s * batch + b : b * steps + s) * unit;
+      };
       std::memcpy(static_cast<std::byte*>(ctx.out[0].raw()) + at(t),
                   static_cast<const std::byte*>(x.raw()) + at(from), unit);
     }

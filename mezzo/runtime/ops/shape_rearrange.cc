@@ -84,7 +84,11 @@ void SpaceToDepth(OpContext& ctx) {
   const int64_t b = BlockSize(ctx);
   const Shape s = ctx.in[0].shape();
   Require(s[2] % b == 0 && s[3] % b == 0, ToString(s), " does not split into blocks of ", b);
-  Regroup(ctx, {s[0], s[1], s[2] / b, b, s[3] / b, b}, {0, 3, 5, 1, 2, 4},
+  const std::string mode = ctx.node.String("mode", "DCR");
+  Require(mode == "DCR" || mode == "CRD", "mode is \"", mode, "\", needs DCR or CRD");
+  const std::vector<int64_t> perm = mode == "DCR" ? std::vector<int64_t>{0, 3, 5, 1, 2, 4}
+                                                  : std::vector<int64_t>{0, 1, 3, 5, 2, 4};
+  Regroup(ctx, {s[0], s[1], s[2] / b, b, s[3] / b, b}, perm,
           {s[0], s[1] * b * b, s[2] / b, s[3] / b});
 }
 

@@ -68,8 +68,8 @@ Tensor AlongAxis(OpContext& ctx, const Tensor& given, size_t axis, const Row& ro
   const bool last = axis + 1 == given.rank();
   const std::vector<int64_t> perm = SwapWithLast(given.rank(), axis);
   const Tensor x = last ? given : TransposeTensor(given, perm, ctx.threads);
-  Tensor y = last && &given == &ctx.in[0] ? ctx.TakeOrMake(0, x.dtype())
-                                          : Tensor(x.dtype(), x.shape());
+  Tensor y =
+      last && &given == &ctx.in[0] ? ctx.TakeOrMake(0, x.dtype()) : Tensor(x.dtype(), x.shape());
   const int64_t n = x.shape().back();
   WithReal(x.dtype(), [&]<class T>() {
     const T* from = x.data<T>();

@@ -1,0 +1,33 @@
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <new>
+
+#include "mezzo/base/error.h"
+#include "mezzo/cli/commands.h"
+
+namespace mezzo {
+
+int Main(int argc, char** argv) {
+  CLI::App app{"Takes trained networks to few bits, proves what it promised, and runs them"};
+  app.name("mezzo");
+  app.set_version_flag("--version", "mezzo 0.1.0");
+  app.require_subcommand(1);
+  AddInspect(app);
+  AddQuantize(app);
+  AddEvaluate(app);
+  AddCompare(app);
+  AddBench(app);
+  try {
+    app.parse(argc, argv);
+    return 0;
+  } catch (const CLI::ParseError& e) {
+    return app.exit(e) == 0 ? 0 : 2;
+  } catch (const std::bad_alloc&) {
+    std::fprintf(stderr, "mezzo: out of memory\n");
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "mezzo: %s\n", e.what());
+  }
+  return 1;
+}
+
+}  // namespace mezzo

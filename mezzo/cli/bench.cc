@@ -1,0 +1,130 @@
+// mezzo bench: how long a model takes.
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <numeric>
+
+#include "mezzo/cli/commands.h"
+#include "mezzo/cli/options.h"
+
+namespace mezzo {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+struct Options {
+  std::string model;
+  std::vector<std::string> shapes;
+  ThreadOptions threads;
+  int runs = 30;
+  bool layers = false, json = false, reference = false;
+};
+
+double Since(Clock::time_point start) {
+  return std::chrono::duration<double, std::nano>(Clock::now() - start).count();
+}
+
+double Median(std::vector<double> v) {
+  std::nth_element(v.begin(), v.begin() + v.size() / 2, v.end());
+  return v[v.size() / 2];
+}
+
+// Numbers that look like data: real ones from a sine, integers 1.
+Tensor Filled(DType dtype, const Shape& shape) {
+  if (dtype != DType::kFloat32)
+    return Cast(Tensor::Of(std::vector<int64_t>(NumElements(shape), 1), shape), dtype);
+  Tensor t(dtype, shape);
+  for (int64_t i = 0; i < t.numel(); ++i)
+    t.data<float>()[i] = std::sin(0.37f * static_cast<float>(i % 10007));
+  return t;
+}
+
+double PeakMemory() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);)
+    if (line.starts_with("VmHWM:")) return 1024 * std::strtod(line.c_str() + 6, nullptr);
+  return 0;
+}
+
+void Run(const Options& o) {
+  const auto start = Clock::now();
+  const RunnableModel model = LoadRunnable(o.model);
+  const Threads threads(o.threads.threads);
+  const Session session(model.graph,
+                        {threads, o.reference ? KernelSet::kReference : KernelSet::kFast});
+  const double load_ns = Since(start);
+  const TensorMap inputs = ShapedInputs(model.model.graph, o.shapes, Filled);
+  const auto first_start = Clock::now();
+  session.Run(inputs);
+  const double first_ns = Since(first_start);
+  std::vector<double> runs;
+  for (int i = 0; i < o.runs; ++i) {
+    const auto begin = Clock::now();
+    session.Run(inputs);
+    runs.push_back(Since(begin));
+  }
+  const double median = Median(runs), least = *std::min_element(runs.begin(), runs.end());
+  nlohmann::ordered_json json{{"model", o.model},
+                              {"quantized", model.quantized},
+                              {"threads", threads.count()},
+                              {"runs", o.runs},
+                              {"median_ms", median / 1e6},
+                              {"min_ms", least / 1e6},
+                              {"first_ms", first_ns / 1e6},
+                              {"load_ms", load_ns / 1e6},
+                              {"peak_memory_bytes", PeakMemory()}};
+  std::vector<int64_t> sum(model.graph.nodes.size()), ns;
+  if (o.layers) {
+    for (int i = 0; i < o.runs; ++i) {
+      session.Profile(inputs, &ns);
+      for (size_t k = 0; k < ns.size(); ++k) sum[k] += ns[k];
+    }
+    for (size_t k = 0; k < sum.size(); ++k)
+      json["layers"].push_back({{"name", model.graph.nodes[k].name},
+                                {"operator", model.graph.nodes[k].op_type},
+                                {"ms", static_cast<double>(sum[k]) / o.runs / 1e6}});
+  }
+  if (o.json) {
+    std::printf("%s\n", json.dump(1).c_str());
+    return;
+  }
+  std::printf(
+      "%s (%s), %zu threads: median %s, min %s of %d runs; first %s, load %s, peak memory %s\n",
+      o.model.c_str(), model.quantized ? "int8" : "float", threads.count(),
+      Milliseconds(median).c_str(), Milliseconds(least).c_str(), o.runs,
+      Milliseconds(first_ns).c_str(), Milliseconds(load_ns).c_str(), Bytes(PeakMemory()).c_str());
+  if (!o.layers) return;
+  std::vector<size_t> order(sum.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return sum[a] > sum[b]; });
+  const double total = static_cast<double>(std::accumulate(sum.begin(), sum.end(), int64_t{0}));
+  for (const size_t k : order)
+    if (static_cast<double>(sum[k]) > 0.002 * total)
+      std::printf("%10s %5.1f%%  %-20s %s\n",
+                  Milliseconds(static_cast<double>(sum[k]) / o.runs).c_str(),
+                  100 * static_cast<double>(sum[k]) / total, model.graph.nodes[k].op_type.c_str(),
+                  model.graph.nodes[k].name.c_str());
+}
+
+}  // namespace
+
+void AddBench(CLI::App& app) {
+  CLI::App* cmd = app.add_subcommand("bench", "Latency, memory, per-layer times");
+  auto o = std::make_shared<Options>();
+  cmd->add_option("model", o->model, "ONNX model, float or QDQ")->required();
+  cmd->add_option("--shape", o->shapes,
+                  "NAME=1,3,224,224 for inputs with unknown dimensions (default: 1 each)");
+  o->threads.Add(*cmd);
+  cmd->add_option("--runs", o->runs, "Timed runs")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1000000));
+  cmd->add_flag("--layers", o->layers, "Time of each node");
+  cmd->add_flag("--reference", o->reference, "The plain loops instead of the fast kernels");
+  cmd->add_flag("--json", o->json);
+  cmd->callback([o] { Run(*o); });
+}
+
+}  // namespace mezzo

@@ -1,0 +1,208 @@
+// mezzo quantize: a float model and samples in; an INT8 model, its Plan and a report out.
+#include <cmath>
+#include <cstdio>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "mezzo/algorithm/apply_plan.h"
+#include "mezzo/algorithm/int8_workflow.h"
+#include "mezzo/algorithm/sites.h"
+#include "mezzo/base/files.h"
+#include "mezzo/base/progress.h"
+#include "mezzo/cli/commands.h"
+#include "mezzo/cli/options.h"
+#include "mezzo/import/onnx_reader.h"
+#include "mezzo/import/onnx_writer.h"
+
+namespace mezzo {
+namespace {
+
+struct Options {
+  std::string model, output, plan, report, calibration = "auto", activations = "uint8",
+                                           tolerance = "1%", memory;
+  std::vector<std::string> exclude;
+  size_t samples = 0, evaluation_samples = 0;
+  bool no_refine = false, no_bias_correction = false, json = false;
+  DataOptions data;
+  ThreadOptions threads;
+};
+
+double ParseTolerance(const std::string& text) {
+  char* end;
+  double v = std::strtod(text.c_str(), &end);
+  const bool percent = *end == '%';
+  Require(end != text.c_str() && !end[percent] && v >= 0, "--tolerance: got ", text,
+          ", needs a share like 1% or 0.01");
+  return percent ? v / 100 : v;
+}
+
+double ParseBytes(const std::string& text) {
+  char* end;
+  const double v = std::strtod(text.c_str(), &end);
+  const std::string unit = end;
+  const double factor = unit == "G" || unit == "GB"   ? 1e9
+                        : unit == "M" || unit == "MB" ? 1e6
+                        : unit == "k" || unit == "kB" ? 1e3
+                        : unit.empty()                ? 1
+                                                      : 0;
+  Require(end != text.c_str() && factor > 0 && v > 0, "--memory: got ", text,
+          ", needs a size like 500MB");
+  return v * factor;
+}
+
+std::string HashFile(const std::string& path) {
+  const MappedFile file(path);
+  uint64_t h = 0xcbf29ce484222325;
+  for (const uint8_t b : file.bytes()) h = (h ^ b) * 0x100000001b3;
+  char text[40];
+  std::snprintf(text, sizeof(text), "fnv1a64:%016lx", h);
+  return text;
+}
+
+std::string PlanPath(const std::string& output) {
+  return std::filesystem::path(output).replace_extension(".plan.json").string();
+}
+
+double ResidentBytes() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);)
+    if (line.starts_with("VmRSS:")) return 1024 * std::strtod(line.c_str() + 6, nullptr);
+  return 0;
+}
+
+// Replays a Plan: no data needed.
+void Replay(const Options& o, const Model& model) {
+  const Plan plan = ReadPlan(o.plan);
+  const std::string hash = HashFile(o.model);
+  RequireFile(plan.model_hash == hash, o.plan, ": was made for a model with hash ", plan.model_hash,
+              "; ", o.model, " has ", hash);
+  WriteOnnx(ApplyPlan(PrepareFloat(model), plan), o.output);
+  std::printf("wrote %s by %s\n", o.output.c_str(), o.plan.c_str());
+}
+
+// What calibration will take at its peak: what is there now, a run's values and a histogram set for
+// each thread, and the tuning samples.
+double EstimateMemory(const Model& model, const Dataset& dataset, const Threads& threads,
+                      size_t tuning_bytes) {
+  const Model prepared = PrepareFloat(model);
+  std::set<std::string> names;
+  for (const ComputeNode& c : FindComputeNodes(prepared.graph))
+    names.insert(prepared.graph.nodes[c.index].name);
+  std::set<std::string> roots;
+  for (const auto& [value, root] : FindSites(prepared.graph, names).root) roots.insert(root);
+  const Sample sample = dataset.Get(0);
+  const Session session(prepared.graph, {});
+  ResetTensorMemoryPeak();
+  const size_t before = GetTensorMemory().live;
+  session.Run(sample.inputs);
+  const double run = static_cast<double>(GetTensorMemory().peak - before);
+  const double t = static_cast<double>(threads.count());
+  return ResidentBytes() +
+         t * (run + static_cast<double>(roots.size() * Histogram::MemoryBytes())) +
+         static_cast<double>(tuning_bytes);
+}
+
+void PrintPlan(const Int8Result& r) {
+  int floats = 0;
+  for (const auto& [name, node] : r.plan.nodes) floats += !node.quantized;
+  if (floats) std::printf("stays float:\n");
+  for (const auto& [name, node] : r.plan.nodes)
+    if (!node.quantized) std::printf("  %s: %s\n", name.c_str(), node.reason.c_str());
+  for (const std::string& note : r.plan.notes) std::printf("note: %s\n", note.c_str());
+}
+
+void Run(const Options& o) {
+  const Model model = ReadOnnx(o.model);
+  Session(model.graph, {});  // refuses unsupported operators before any work
+  if (!o.plan.empty()) return Replay(o, model);
+  Require(!o.data.data.empty(), "quantize needs --data (or --plan to replay)");
+  AtomicWriter output_probe(o.output);  // an unwritable place is found now, not after the work
+  const auto dataset = o.data.Open(model.graph);
+  const size_t n = dataset->size();
+  const size_t group = dataset->group();
+  size_t calibration = o.samples ? o.samples : std::min<size_t>(n / 2, 512) / group * group;
+  calibration = std::max(calibration, group);
+  const DataSplit split = Split(*dataset, calibration, o.evaluation_samples, o.data.seed);
+  const Threads threads(o.threads.threads);
+  const std::string metric = o.data.MetricName(*dataset);
+  const Model prepared = PrepareFloat(model);
+  Evaluator evaluator(*dataset, split.evaluation, metric, o.data.Metric(model), &prepared.graph,
+                      threads);
+
+  Int8Options options;
+  options.activations = o.activations == "int8" ? IntFormat{8, true, false} : kUInt8;
+  options.calibration = o.calibration;
+  options.tolerance = ParseTolerance(o.tolerance);
+  options.exclude = o.exclude;
+  options.refine = !o.no_refine;
+  options.correct_bias = !o.no_bias_correction;
+  options.threads = threads;
+  options.say = [](const std::string& line) {
+    std::printf("%s\n", line.c_str());
+    std::fflush(stdout);
+  };
+  if (!o.memory.empty())
+    options.tuning_bytes = std::min<size_t>(options.tuning_bytes, ParseBytes(o.memory) / 8);
+  const double estimate = EstimateMemory(model, *dataset, threads, options.tuning_bytes);
+  std::printf("%zu samples to calibrate, %zu held out; memory: at most about %s\n",
+              split.calibration.size(), split.evaluation.size(), Bytes(estimate).c_str());
+  Require(o.memory.empty() || estimate <= ParseBytes(o.memory), "--memory ", o.memory, ": about ",
+          Bytes(estimate), " are needed; fewer --threads need less");
+
+  Int8Task task;
+  task.calibration = [&](size_t i) { return dataset->Get(split.calibration[i]).inputs; };
+  task.calibration_count = split.calibration.size();
+  task.metric_name = metric;
+  task.metric = [&](const Graph& graph) { return evaluator.Run(graph).result.value; };
+  task.loss = [&](double f, double q) {
+    return MetricLoss(metric, evaluator.higher_is_better(), f, q);
+  };
+  task.distortion =
+      DistortionFor(prepared.graph, metric, dataset->Get(split.calibration[0]).inputs);
+  Int8Result result = QuantizeInt8(model, task, options);
+  result.plan.model_hash = HashFile(o.model);
+  result.plan.seed = o.data.seed;
+  result.plan.evaluation_samples = static_cast<int64_t>(split.evaluation.size());
+  if (!o.data.preprocess.empty())
+    result.plan.preprocess_json = ToJson(LoadPreprocess(o.data.preprocess)).dump();
+  PrintPlan(result);
+  WriteOnnx(result.quantized, o.output);
+  WritePlan(result.plan, PlanPath(o.output));
+  std::printf("wrote %s and %s\n", o.output.c_str(), PlanPath(o.output).c_str());
+  if (!result.within_tolerance) {
+    std::printf("the tolerance of %s was not reached\n", o.tolerance.c_str());
+  }
+}
+
+}  // namespace
+
+void AddQuantize(CLI::App& app) {
+  CLI::App* cmd =
+      app.add_subcommand("quantize", "A float ONNX model to INT8 that keeps its accuracy");
+  auto o = std::make_shared<Options>();
+  cmd->add_option("model", o->model, "Float ONNX model")->required();
+  cmd->add_option("-o,--output", o->output,
+                  "Where the quantized model goes; its Plan goes beside it")
+      ->required();
+  o->data.Add(*cmd, false);
+  o->threads.Add(*cmd);
+  cmd->add_option("--plan", o->plan, "Replay this Plan instead of making one");
+  cmd->add_option("--calibration", o->calibration, "auto, max, mse, entropy or percentile:P")
+      ->capture_default_str();
+  cmd->add_option("--activations", o->activations, "Type of the activation codes")
+      ->check(CLI::IsMember({"uint8", "int8"}))
+      ->capture_default_str();
+  cmd->add_option("--tolerance", o->tolerance, "Accepted relative loss on held-out samples")
+      ->capture_default_str();
+  cmd->add_option("--samples", o->samples, "Calibration samples (0: half of them, at most 512)")
+      ->capture_default_str();
+  cmd->add_option("--evaluation-samples", o->evaluation_samples, "Held-out samples (0: all others)")
+      ->capture_default_str();
+  cmd->add_option("--exclude", o->exclude, "Nodes that stay float")->delimiter(',');
+  cmd->add_option("--memory", o->memory, "Refuse to start if more would be needed, like 500MB");
+  cmd->add_flag("--no-refine", o->no_refine, "Keep one calibration rule for all tensors");
+  cmd->add_flag("--no-bias-correction", o->no_bias_correction);
+  cmd->callback([o] { Run(*o); });
+}
+
+}  // namespace mezzo

@@ -1,0 +1,22 @@
+// What a report says about the machine and the time models take on it.
+#pragma once
+
+#include <string>
+#include <utility>
+
+#include "mezzo/runtime/session.h"
+
+namespace mezzo {
+
+// As the system calls the processor; "unknown processor" if it does not say.
+std::string CpuName();
+
+// The most memory this process held at once so far, in bytes; 0 if the system does not say.
+double PeakMemoryBytes();
+
+// Median milliseconds of one run of each. Runs alternate, so that both see the same machine, for
+// about `seconds` in all and at least three times each, after one run to warm up.
+std::pair<double, double> MedianLatencies(const Session& a, const Session& b,
+                                          const TensorMap& inputs, double seconds = 2);
+
+}  // namespace mezzo

@@ -1,0 +1,194 @@
+// The page: what can be read without a script is made here; the script draws the charts from the
+// JSON that the page carries.
+#include <cmath>
+#include <map>
+
+#include "mezzo/base/error.h"
+#include "mezzo/report/html.h"
+#include "mezzo/report/report.h"
+#include "page_assets.inc"  // the files of page/, see cmake/embed.cmake
+
+namespace mezzo {
+namespace {
+
+using Column = HtmlTable::Column;
+
+std::string Code(const std::string& name) { return "<code>" + EscapeHtml(name) + "</code>"; }
+
+// Two names, the second dropped if it adds nothing.
+std::string Codes(const std::string& name, const std::string& also) {
+  return also.empty() || also == name ? Code(name)
+                                      : Code(name) + "<br><small>" + Code(also) + "</small>";
+}
+
+std::string Decibel(double v) { return v >= 200 ? "equal" : FormatNumber(v); }
+
+std::string Card(const std::string& title, const std::string& value, const std::string& more,
+                 const std::string& css_class = {}) {
+  return Cat("<div class=\"card ", css_class, "\"><h2>", title, "</h2><p class=\"big\">", value,
+             "</p><p>", more, "</p></div>\n");
+}
+
+std::string FromTo(const std::string& from, const std::string& to) {
+  return Cat("<span class=\"from\">", from, "</span> <span class=\"arrow\">→</span> ", to);
+}
+
+// "3.9× smaller"
+std::string Times(double before, double after, const char* better, const char* worse) {
+  if (!(before > 0) || !(after > 0)) return "";
+  return Cat(FormatNumber(std::max(before / after, after / before), 3), "× ",
+             before >= after ? better : worse);
+}
+
+std::string Loss(const Int8Report& r) {
+  // the bar shows the share of the tolerance that is used up
+  const double used = r.tolerance > 0 ? r.loss / r.tolerance : (r.loss > 0 ? 1 : 0);
+  const double width = std::isfinite(used) ? 100 * std::clamp(used, 0.0, 1.0) : 100;
+  return Card("Loss", FormatPercent(r.loss),
+              Cat(r.within_tolerance ? "✓ within" : "✗ beyond", " the tolerance of ",
+                  FormatPercent(r.tolerance),
+                  "<span class=\"meter\" aria-hidden=\"true\"><i style=\"width:",
+                  FormatNumber(width, 3), "%\"></i></span>"),
+              r.within_tolerance ? "good" : "bad");
+}
+
+std::string Summary(const Int8Report& r) {
+  std::string samples = Cat(r.evaluation_samples, " held-out samples");
+  if (r.standard_error > 0) samples = "± " + FormatNumber(r.standard_error, 2) + " on " + samples;
+  std::string latency = Times(r.float_ms, r.int8_ms, "faster", "slower");
+  if (!latency.empty()) latency += "; ";
+  latency += Cat(r.threads, r.threads == 1 ? " thread" : " threads", ", ", EscapeHtml(r.cpu));
+  std::string share = Cat(r.quantized_nodes, " nodes");
+  if (!r.floats.empty()) share += Cat(", ", r.floats.size(), " stay float");
+  return Card(EscapeHtml(r.metric) + (r.higher_is_better ? "" : " (less is better)"),
+              FromTo(FormatNumber(r.float_metric), FormatNumber(r.int8_metric)), samples) +
+         Loss(r) +
+         Card("File size", FromTo(FormatBytes(r.float_bytes), FormatBytes(r.int8_bytes)),
+              Times(r.float_bytes, r.int8_bytes, "smaller", "larger")) +
+         Card("Latency", FromTo(FormatMilliseconds(r.float_ms), FormatMilliseconds(r.int8_ms)),
+              latency) +
+         Card("Multiply-adds in int8", FormatPercent(r.int8_macs, 1), share);
+}
+
+std::string Ladder(const Int8Report& r) {
+  HtmlTable table({{"#"},
+                   {"Tried", Column::kName},
+                   {"Distortion"},
+                   {r.metric},
+                   {"Loss"},
+                   {"MACs in int8"},
+                   {"Kept", Column::kText}});
+  for (size_t i = 0; i < r.ladder.size(); ++i) {
+    const LadderStep& s = r.ladder[i];
+    table.Row({Cat(i + 1), EscapeHtml(s.tried), FormatNumber(s.distortion), FormatNumber(s.metric),
+               FormatPercent(s.loss), FormatPercent(s.int8_macs, 1), s.kept ? "✓ kept" : ""},
+              s.kept ? "kept" : "");
+  }
+  return table.Html();
+}
+
+std::string Layers(const Int8Report& r) {
+  HtmlTable table({{"#"},
+                   {"Value", Column::kName},
+                   {"Operator", Column::kText},
+                   {"Runs in", Column::kText},
+                   {"SQNR dB"},
+                   {"Cosine"},
+                   {"Max error"},
+                   {"MACs"}});
+  for (size_t i = 0; i < r.layers.size(); ++i) {
+    const ReportLayer& l = r.layers[i];
+    table.Row({Cat(i + 1), Codes(l.value, l.node), EscapeHtml(l.op), l.precision,
+               Decibel(l.sqnr_db), FormatNumber(l.cosine, 6), FormatNumber(l.max_error, 3),
+               l.macs > 0 ? FormatPercent(l.macs) : ""},
+              l.precision == "float" ? "float" : "");
+  }
+  return table.Html();
+}
+
+std::string Activations(const Int8Report& r) {
+  HtmlTable table({{"Value", Column::kName},
+                   {"SQNR dB"},
+                   {"Own SQNR dB"},
+                   {"Rule", Column::kText},
+                   {"Range"},
+                   {"Seen"},
+                   {"Clipped"},
+                   {"Scale"},
+                   {"Zero point"}});
+  for (const ReportActivation& a : r.activations)
+    table.Row({Code(a.value) + (a.used ? "" : " <small>(not applied)</small>"), Decibel(a.sqnr_db),
+               Decibel(a.grid_sqnr_db),
+               EscapeHtml(a.calibration) + (a.symmetric ? " symmetric" : ""),
+               FormatNumber(a.lo) + " … " + FormatNumber(a.hi),
+               FormatNumber(a.min) + " … " + FormatNumber(a.max), FormatPercent(a.clipped),
+               FormatNumber(a.scale), Cat(a.zero_point)});
+  return table.Html();
+}
+
+std::string Floats(const Int8Report& r) {
+  if (r.floats.empty()) return "<p>Nothing: every layer that computes runs in int8.</p>";
+  HtmlTable table(
+      {{"Node", Column::kName}, {"Operator", Column::kText}, {"MACs"}, {"Why", Column::kText}});
+  for (const ReportFloatNode& f : r.floats)
+    table.Row({Code(f.node), EscapeHtml(f.op), FormatPercent(f.macs), EscapeHtml(f.reason)});
+  return table.Html();
+}
+
+std::string Notes(const Int8Report& r) {
+  if (r.notes.empty()) return "<p>None.</p>";
+  std::string html = "<ul>";
+  for (const std::string& note : r.notes) html += "<li>" + EscapeHtml(note) + "</li>\n";
+  return html + "</ul>";
+}
+
+std::string Worst(const Int8Report& r) {
+  if (r.worst.empty()) return "<p>None were compared.</p>";
+  HtmlTable table(
+      {{"Sample", Column::kName}, {"Float score"}, {"Int8 score"}, {"Change"}, {"Output SQNR dB"}});
+  for (const ReportSample& s : r.worst)
+    table.Row({Code(s.name), FormatNumber(s.float_score), FormatNumber(s.int8_score),
+               FormatNumber(s.int8_score - s.float_score, 3), Decibel(s.sqnr_db)});
+  return table.Html();
+}
+
+std::string Stages(const Int8Report& r) {
+  HtmlTable table({{"Stage", Column::kText}, {"Time"}});
+  double total = 0;
+  for (const ReportStage& s : r.stages) {
+    table.Row({EscapeHtml(s.name), FormatSeconds(s.seconds)});
+    total += s.seconds;
+  }
+  table.Row({"all", FormatSeconds(total)}, "kept");
+  return Cat(table.Html(), "<p>Peak memory ", FormatBytes(r.peak_memory_bytes), "; ",
+             r.calibration_samples, " samples to calibrate, ", r.evaluation_samples,
+             " held out.</p>");
+}
+
+}  // namespace
+
+std::string ToHtml(const Int8Report& r) {
+  using Maker = std::string (*)(const Int8Report&);
+  static const std::map<std::string_view, Maker> kParts{
+      {"model", [](const Int8Report& r) { return EscapeHtml(r.model); }},
+      {"output", [](const Int8Report& r) { return EscapeHtml(r.output); }},
+      {"css", [](const Int8Report&) { return std::string(kPageCss); }},
+      {"script",
+       [](const Int8Report&) { return std::string(kChartsJs) + kHistogramsJs + kPageJs; }},
+      {"json", [](const Int8Report& r) { return EscapeScriptData(ToJson(r)); }},
+      {"summary", Summary},
+      {"ladder", Ladder},
+      {"layers", Layers},
+      {"activations", Activations},
+      {"floats", Floats},
+      {"notes", Notes},
+      {"worst", Worst},
+      {"stages", Stages}};
+  return FillTemplate(kPageHtml, [&](std::string_view name) {
+    const auto it = kParts.find(name);
+    Require(it != kParts.end(), "report page: nothing fills {{", name, "}}");
+    return it->second(r);
+  });
+}
+
+}  // namespace mezzo

@@ -1,0 +1,67 @@
+// Operators that move values without changing them run on codes as well as on floats.
+#include <cmath>
+
+#include "mezzo/runtime/lowering.h"
+
+namespace mezzo {
+namespace {
+
+bool OnlyMoves(const Node& node) {
+  static const std::set<std::string> kOps = {
+      "Reshape", "Transpose", "Flatten", "Squeeze",  "Unsqueeze",    "Slice",
+      "Split",   "Gather",    "Expand",  "Identity", "DepthToSpace", "SpaceToDepth",
+      "Tile",    "MaxPool",   "Pad",     "Resize"};
+  return node.domain.empty() && kOps.contains(node.op_type);
+}
+
+bool IsPlainMaxPool(const Node& node) {
+  const size_t rank = node.Ints("kernel_shape").size();
+  return node.outputs.size() == 1 && (rank == 1 || rank == 2);
+}
+
+// Nearest neighbours of the image itself; what lies outside would need a value.
+bool IsNearest(const Node& node) {
+  return node.String("mode", "nearest") == "nearest" &&
+         node.String("coordinate_transformation_mode", "half_pixel") != "tf_crop_and_resize";
+}
+
+}  // namespace
+
+// Emits the node over codes and enters its outputs in codes_, if it and its input allow that.
+bool Lowering::MoveCodes(const Node& node) {
+  if (!OnlyMoves(node)) return false;
+  if (node.Is("MaxPool") && !IsPlainMaxPool(node)) return false;
+  if (node.Is("Resize") && !IsNearest(node)) return false;
+  const std::optional<CodeValue> x = CodesOf(node.inputs[0]);
+  if (!x) return false;
+  Node moved = node;
+  moved.name = Fresh(node.name + "/codes");
+  moved.inputs[0] = x->value;
+  if (node.Is("Pad") && node.String("mode", "constant") == "constant") {
+    const Tensor* value = node.HasInput(2) ? FloatConstant(node.inputs[2]) : nullptr;
+    if (node.HasInput(2) && !value) return false;
+    const float real = value ? *value->data<float>() : 0.0f;
+    const float code = std::nearbyint(real / x->scale) + static_cast<float>(x->zero_point);
+    // the padding must be on the grid, or it would not be the same value
+    if (!(code >= x->qmin() && code <= x->qmax()) ||
+        x->scale * (code - static_cast<float>(x->zero_point)) != real)
+      return Refuse(node, Cat("its padding ", real, " is no code of its input"));
+    const std::string name = Fresh(node.name + "/padding");
+    graph_.initializers[name] = Cast(Tensor::Scalar(static_cast<int32_t>(code)), x->dtype);
+    moved.inputs.resize(std::max<size_t>(moved.inputs.size(), 3));
+    moved.inputs[2] = name;
+  }
+  if (node.Is("MaxPool")) {
+    moved.op_type = "QMaxPool";
+    moved.domain = "mezzo";
+  }
+  for (size_t i = 0; i < node.outputs.size(); ++i) {
+    if (node.outputs[i].empty()) continue;
+    moved.outputs[i] = Fresh(node.outputs[i] + "/codes");
+    codes_[node.outputs[i]] = CodeValue{moved.outputs[i], x->dtype, x->scale, x->zero_point};
+  }
+  Emit(std::move(moved));
+  return true;
+}
+
+}  // namespace mezzo

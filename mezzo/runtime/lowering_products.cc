@@ -1,0 +1,173 @@
+// Conv, MatMul and Gemm over codes, with codes or floats as their result.
+#include <algorithm>
+#include <cmath>
+#include <functional>
+
+#include "mezzo/runtime/lowering.h"
+
+namespace mezzo {
+namespace {
+
+// The largest bias that leaves room for the sum of `depth` products of codes in an int32.
+double BiasLimit(size_t depth) { return 2147483647.0 - 255.0 * 255.0 * static_cast<double>(depth); }
+
+// Codes of a real bias in steps of `step`, or none if one is out of range or the step is so coarse
+// against the output's that rounding to it would show.
+bool BiasCodes(const std::vector<double>& bias, const std::vector<double>& step, double limit,
+               double y_scale, std::vector<int32_t>& codes) {
+  for (size_t n = 0; n < bias.size(); ++n) {
+    const double code = std::nearbyint(bias[n] / step[n]);
+    if (!(std::abs(code) <= limit)) return false;
+    if (y_scale > 0 && step[n] > y_scale / 16 && code * step[n] != bias[n]) return false;
+    codes.push_back(static_cast<int32_t>(code));
+  }
+  return true;
+}
+
+std::vector<int64_t> Wide(const std::vector<int32_t>& v) { return {v.begin(), v.end()}; }
+
+}  // namespace
+
+// Attributes and bias input of a product with `cols` columns: the output stage of lower.h.
+bool Lowering::AddProductOutput(Node& made, const Node& source, const CodeValue& x,
+                                const WeightCodes* w, float b_scale, const std::string& bias,
+                                size_t cols, size_t depth, const QuantizedEnd* end) {
+  const std::vector<float> w_scale = w ? w->scale : std::vector<float>{b_scale};
+  std::vector<float> scales;
+  for (const float s : w_scale) scales.push_back(end ? x.scale * s / end->y.scale : x.scale * s);
+  for (const float s : scales)
+    if (!std::isfinite(s)) return Refuse(source, Cat("its output scale would be ", s));
+  if (!bias.empty()) {
+    std::vector<double> real;
+    if (const Tensor* t = FloatConstant(bias)) {
+      real.assign(t->span<float>().begin(), t->span<float>().end());
+    } else if (const Node* dq = Producer(bias); dq && dq->Is("DequantizeLinear")) {
+      const Tensor codes = Evaluate(dq->inputs[0]), scale = Evaluate(dq->inputs[1]);
+      if (!codes.defined() || !scale.defined() || scale.dtype() != DType::kFloat32 ||
+          (dq->HasInput(2) && !Evaluate(dq->inputs[2]).defined()))
+        return Refuse(source, "its bias is not constant");
+      const Tensor ints = Cast(codes, DType::kInt32);
+      Tensor zeros = dq->HasInput(2) ? Cast(Evaluate(dq->inputs[2]), DType::kInt32) : Tensor();
+      for (int64_t n = 0; n < ints.numel(); ++n) {
+        const int64_t s = scale.numel() == 1 ? 0 : n;
+        const int32_t z = zeros.defined() ? zeros.data<int32_t>()[zeros.numel() == 1 ? 0 : n] : 0;
+        real.push_back(static_cast<double>(scale.data<float>()[s]) *
+                       (static_cast<double>(ints.data<int32_t>()[n]) - z));
+      }
+    } else {
+      return Refuse(source, "its bias is not constant");
+    }
+    if (real.size() == 1 && cols > 1) real.assign(cols, real[0]);
+    if (real.size() != cols) return Refuse(source, "its bias has an unexpected shape");
+    std::vector<double> step;
+    for (size_t n = 0; n < cols; ++n)
+      step.push_back(static_cast<double>(x.scale) * w_scale[w_scale.size() == 1 ? 0 : n]);
+    std::vector<int32_t> codes;
+    if (BiasCodes(real, step, BiasLimit(depth), end ? end->y.scale : 0, codes)) {
+      const std::string name = Fresh(source.name + "/bias");
+      graph_.initializers[name] = Tensor::Vector(codes);
+      made.inputs.push_back(name);
+    } else {
+      std::vector<float> offsets;
+      for (const double b : real) offsets.push_back(static_cast<float>(end ? b / end->y.scale : b));
+      made.attributes["offsets"] = offsets;
+      report_.notes.push_back(Cat("node ", source.name,
+                                  ": its bias does not fit int32 in steps of ",
+                                  "x_scale * w_scale and is added in float"));
+    }
+  }
+  made.attributes["scales"] = scales;
+  if (end)
+    SetOutput(made, *end);
+  else
+    made.attributes["y_type"] = std::string("float32");
+  return true;
+}
+
+bool Lowering::LowerConv(const Node& node, const QuantizedEnd* end) {
+  const std::optional<WeightCodes> w = WeightsOf(node.inputs[1]);
+  if (!w) return Refuse(node, "input 1 is not quantized");
+  if (w->codes.rank() != 3 && w->codes.rank() != 4)
+    return Refuse(node, Cat("convolution in ", w->codes.rank() - 2, " dimensions"));
+  if (w->scale.size() > 1 && w->axis != 0)
+    return Refuse(node, "weight scales are not per output channel");
+  const std::optional<CodeValue> x = CodesOf(node.inputs[0]);
+  if (!x) return Refuse(node, "input 0 is not quantized");
+  const std::string codes = Fresh(node.name + "/weights");
+  Node made = Make("QConv", node, {x->value, codes}, end ? end->y.value : node.outputs[0]);
+  made.attributes = node.attributes;
+  made.attributes["x_zero_point"] = int64_t{x->zero_point};
+  if (!w->zero_point.empty()) made.attributes["w_zero_points"] = Wide(w->zero_point);
+  const auto out = static_cast<size_t>(w->codes.dim(0));
+  if (!AddProductOutput(made, node, *x, &*w, 0, node.HasInput(2) ? node.inputs[2] : "", out,
+                        static_cast<size_t>(w->codes.numel()) / std::max<size_t>(out, 1), end))
+    return false;
+  graph_.initializers[codes] = w->codes;
+  Emit(std::move(made));
+  return true;
+}
+
+// Constant b with scales per column, or two tensors of codes. `bias_add` adds a constant to each
+// column of the product.
+bool Lowering::LowerMatMul(const Node& node, const QuantizedEnd* end, const Node* bias_add) {
+  const std::optional<CodeValue> a = CodesOf(node.inputs[0]);
+  if (!a) return Refuse(node, "input 0 is not quantized");
+  const std::string out = end ? end->y.value : node.outputs[0];
+  std::string bias;
+  if (bias_add) {
+    bias = bias_add->inputs[bias_add->inputs[0] == node.outputs[0]];
+    const Tensor* t = FloatConstant(bias);
+    if (!t || t->rank() != 1) return false;
+  }
+  std::optional<WeightCodes> w = WeightsOf(node.inputs[1]);
+  if (w && w->codes.rank() == 2) {
+    if (w->scale.size() > 1 && w->axis != 1)
+      return Refuse(node, "weight scales are not per output column");
+    const std::string codes = Fresh(node.name + "/weights");
+    Node made = Make("QMatMul", node, {a->value, codes}, out);
+    made.attributes["a_zero_point"] = int64_t{a->zero_point};
+    if (!w->zero_point.empty()) made.attributes["b_zero_points"] = Wide(w->zero_point);
+    if (!AddProductOutput(made, node, *a, &*w, 0, bias, static_cast<size_t>(w->codes.dim(1)),
+                          static_cast<size_t>(w->codes.dim(0)), end))
+      return false;
+    graph_.initializers[codes] = w->codes;
+    Emit(std::move(made));
+    return true;
+  }
+  const std::optional<CodeValue> b = CodesOf(node.inputs[1]);
+  if (!b) return Refuse(node, "input 1 is not quantized");
+  if (bias_add) return false;  // its length is not known to be the number of columns
+  Node made = Make("QMatMul", node, {a->value, b->value}, out);
+  made.attributes["a_zero_point"] = int64_t{a->zero_point};
+  if (b->zero_point) made.attributes["b_zero_points"] = std::vector<int64_t>{b->zero_point};
+  if (!AddProductOutput(made, node, *a, nullptr, b->scale, "", 1, 1, end)) return false;
+  Emit(std::move(made));
+  return true;
+}
+
+bool Lowering::LowerGemm(const Node& node, const QuantizedEnd* end) {
+  const std::optional<CodeValue> a = CodesOf(node.inputs[0]);
+  if (!a) return Refuse(node, "input 0 is not quantized");
+  const std::optional<WeightCodes> w = WeightsOf(node.inputs[1]);
+  if (!w || w->codes.rank() != 2) return Refuse(node, "input 1 is not quantized");
+  const bool transposed = node.Int("transB", 0) != 0;
+  const size_t column_axis = transposed ? 0 : 1;
+  if (node.Int("transA", 0) || node.Float("alpha", 1) != 1 || node.Float("beta", 1) != 1)
+    return Refuse(node, "transA, alpha or beta");
+  if (w->scale.size() > 1 && w->axis != column_axis)
+    return Refuse(node, "weight scales are not per output column");
+  const std::string codes = Fresh(node.name + "/weights");
+  Node made = Make("QMatMul", node, {a->value, codes}, end ? end->y.value : node.outputs[0]);
+  made.attributes["a_zero_point"] = int64_t{a->zero_point};
+  if (!w->zero_point.empty()) made.attributes["b_zero_points"] = Wide(w->zero_point);
+  if (transposed) made.attributes["transpose_b"] = int64_t{1};
+  if (!AddProductOutput(made, node, *a, &*w, 0, node.HasInput(2) ? node.inputs[2] : "",
+                        static_cast<size_t>(w->codes.dim(column_axis)),
+                        static_cast<size_t>(w->codes.dim(1 - column_axis)), end))
+    return false;
+  graph_.initializers[codes] = w->codes;
+  Emit(std::move(made));
+  return true;
+}
+
+}  // namespace mezzo

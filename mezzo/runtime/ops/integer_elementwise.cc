@@ -1,0 +1,89 @@
+// mezzo:QAdd, mezzo:QMul and mezzo:QLut (lower.h), over codes in any layout.
+#include <cstring>
+
+#include "mezzo/kernels/qelementwise/qelementwise.h"
+#include "mezzo/runtime/ops/broadcast.h"
+#include "mezzo/runtime/ops/integer.h"
+
+namespace mezzo {
+namespace {
+
+QBinaryParams ParamsOf(const Node& node, bool multiply) {
+  const float a = node.Float("a_scale", 1), b = node.Float("b_scale", 1);
+  const float y = node.Float("y_scale", 1);
+  const auto code = [&](const char* name, int fallback) {
+    return static_cast<int32_t>(node.Int(name, fallback));
+  };
+  const bool is_signed = OutputType(node) == DType::kInt8;
+  return {multiply,
+          multiply ? a * b / y : a / y,
+          b / y,
+          code("a_zero_point", 0),
+          code("b_zero_point", 0),
+          code("y_zero_point", 0),
+          code("lo", is_signed ? -128 : 0),
+          code("hi", is_signed ? 127 : 255)};
+}
+
+template <bool kMultiply>
+void Binary(OpContext& ctx) {
+  const Tensor &a = ctx.in[0], &b = ctx.in[1];
+  const QBinaryParams params = ParamsOf(ctx.node, kMultiply);
+  const QCodes a_codes = CodesOf(a), b_codes = CodesOf(b);
+  const Shape shape = BroadcastShape(a.shape(), b.shape());
+  const Tensor* both[] = {&a, &b};
+  Tensor y(OutputType(ctx.node), shape, BroadcastLayout(both, shape));
+  auto* to = static_cast<uint8_t*>(y.raw());
+  const auto run = [&](const QBinaryArgs& args) {
+    ctx.kernels == KernelSet::kReference ? QBinaryRef(args, params) : QBinary(args, params);
+  };
+  const BroadcastWalk<2> walk(shape, y.layout(), {&a, &b});
+  walk.Run(ctx.threads, [&](int64_t at, const auto& offset, const auto& stride, int64_t n) {
+    QBinaryArgs args{{static_cast<const uint8_t*>(a_codes.data) + offset[0], a_codes.is_signed},
+                     {static_cast<const uint8_t*>(b_codes.data) + offset[1], b_codes.is_signed},
+                     1,
+                     1,
+                     to + at,
+                     static_cast<size_t>(n)};
+    if (stride[0] <= 1 && stride[1] <= 1) {
+      args.a_step = static_cast<size_t>(stride[0]);
+      args.b_step = static_cast<size_t>(stride[1]);
+      return run(args);
+    }
+    // operands in different layouts: element by element
+    args.n = 1;
+    for (int64_t i = 0; i < n; ++i) {
+      args.a.data = static_cast<const uint8_t*>(a_codes.data) + offset[0] + i * stride[0];
+      args.b.data = static_cast<const uint8_t*>(b_codes.data) + offset[1] + i * stride[1];
+      args.y = to + at + i;
+      run(args);
+    }
+  });
+  ctx.out[0] = std::move(y);
+}
+
+void Lut(OpContext& ctx) {
+  const Tensor* table = ctx.node.TensorAttribute("table");
+  Require(table && table->dtype() == DType::kUInt8 && table->numel() == 256,
+          "needs a table of 256 uint8");
+  CodesOf(ctx.in[0]);
+  QTable values;
+  std::memcpy(values.data(), table->raw(), values.size());
+  Tensor y = ctx.TakeOrMake(0, OutputType(ctx.node));
+  const auto* from = static_cast<const uint8_t*>(ctx.in[0].raw());
+  auto* to = static_cast<uint8_t*>(y.raw());
+  ctx.threads.For(static_cast<size_t>(y.numel()), 1 << 16, [&](size_t begin, size_t end) {
+    QLut(from + begin, values, to + begin, end - begin);
+  });
+  ctx.out[0] = std::move(y);
+}
+
+}  // namespace
+
+void AddIntegerElementwise(OpTable& table) {
+  table.Add("mezzo:QAdd", &Binary<false>, true);
+  table.Add("mezzo:QMul", &Binary<true>, true);
+  table.Add("mezzo:QLut", &Lut, true);
+}
+
+}  // namespace mezzo

@@ -1,0 +1,42 @@
+// The geometry of operators that slide a window over (N, C, spatial...): convolutions and pools.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "mezzo/graph/graph.h"
+#include "mezzo/tensor/tensor.h"
+
+namespace mezzo {
+
+// Always three spatial dimensions: those that a tensor lacks come first, with extent 1.
+using Dims3 = std::array<int64_t, 3>;
+
+struct Window {
+  size_t spatial_rank = 2;  // of the tensors
+  Dims3 in{1, 1, 1}, out{1, 1, 1};
+  Dims3 kernel{1, 1, 1}, stride{1, 1, 1}, dilation{1, 1, 1}, pad{0, 0, 0}, pad_end{0, 0, 0};
+
+  int64_t in_size() const { return in[0] * in[1] * in[2]; }
+  int64_t out_size() const { return out[0] * out[1] * out[2]; }
+  int64_t taps() const { return kernel[0] * kernel[1] * kernel[2]; }
+};
+
+// The window of `node` over an input of shape x. `kernel` holds the spatial dimensions of the
+// weights, or of the attribute kernel_shape. Throws UsageError naming the node where they do not
+// fit.
+Window ReadWindow(const Node& node, const Shape& x, const std::vector<int64_t>& kernel);
+
+// The same for ConvTranspose: `in` is what the operator reads, `out` the larger side it writes, and
+// pad is what is cut from the output.
+Window ReadTransposedWindow(const Node& node, const Shape& x, const std::vector<int64_t>& kernel);
+
+// (n, c, the spatial part of `dims`).
+Shape WindowShape(const Window& w, int64_t n, int64_t c, const Dims3& dims);
+
+// Offsets, in pixels, of what tap t of the window at output pixel o reads: -1 in the padding.
+// Fills offsets[0 .. taps).
+void TapOffsets(const Window& w, int64_t o, int64_t* offsets);
+
+}  // namespace mezzo
