@@ -41,6 +41,7 @@ class Applier {
     DropImpliedClips();
     RewireReaders();
     InsertPairs();
+    graph_.nodes.insert(graph_.nodes.end(), added_.begin(), added_.end());
     SortNodes(graph_);
     RemoveUnused(graph_);
     model_.opset = std::max<int64_t>(model_.opset, 21);
@@ -138,7 +139,7 @@ class Applier {
     const std::string zero = AddConstant(
         stem + "_zero_point", Tensor::Zeros(type, {static_cast<int64_t>(scales.size())}));
     const std::string out = NewName(stem + "_dequantized");
-    graph_.nodes.push_back({"DequantizeLinear",
+    added_.push_back({"DequantizeLinear",
                             "",
                             out,
                             {q, scale, zero},
@@ -219,8 +220,8 @@ class Applier {
         to = value;
       }
       const std::string q = NewName(value + "_quantized");
-      graph_.nodes.push_back({"QuantizeLinear", "", q, {from, scale, zero}, {q}, {}});
-      graph_.nodes.push_back(
+      added_.push_back({"QuantizeLinear", "", q, {from, scale, zero}, {q}, {}});
+      added_.push_back(
           {"DequantizeLinear", "", Cat(value, "_dequantize"), {q, scale, zero}, {to}, {}});
     }
   }
@@ -239,6 +240,7 @@ class Applier {
   const Plan& plan_;
   std::vector<std::string>* notes_;
   Sites sites_;
+  std::vector<Node> added_;  // apart, so that indexes and references into the graph hold
   std::unordered_set<std::string> names_;
   std::unordered_map<std::string, std::string> dequantized_, root_scale_, root_zero_;
 };

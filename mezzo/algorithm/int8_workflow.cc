@@ -23,7 +23,10 @@ struct Choice {
   std::string Name() const { return calibration + (symmetric ? " symmetric" : ""); }
 };
 
-ActivationPlan MakeGrid(const Histogram& h, const Choice& choice, IntFormat f) {
+// Values that are never negative get all codes above zero in any case: half of a symmetric grid would be idle, and
+// engines fuse the Relu before it only where it starts at zero.
+ActivationPlan MakeGrid(const Histogram& h, Choice choice, IntFormat f) {
+  choice.symmetric &= h.min() < 0;
   ActivationPlan a;
   a.calibration = choice.calibration;
   a.symmetric = choice.symmetric;
@@ -181,7 +184,8 @@ class Workflow {
   // Coordinate descent: each tensor tries the other rules' grids, and keeps one that pays.
   void RefineRanges() {
     constexpr double kGain = 0.99;  // smaller gains are noise of the tuning samples
-    const size_t samples = std::min<size_t>(16, tuning_->size());
+    const size_t samples = std::min<size_t>(32, tuning_->size());
+    const auto before = plan().activations;
     double best = Distort(samples);
     int changed = 0;
     size_t done = 0;
@@ -195,7 +199,7 @@ class Workflow {
         const ActivationPlan grid = MakeGrid(h, choice, plan().activation_format);
         const auto same = [&](QParams p) {
           return p.zero_point == grid.qparams.zero_point &&
-                 std::fabs(p.scale - grid.qparams.scale) < 0.03f * p.scale;
+                 std::fabs(p.scale - grid.qparams.scale) < 0.05f * p.scale;
         };
         if (std::any_of(tried.begin(), tried.end(), same)) continue;
         tried.push_back(grid.qparams);
@@ -206,8 +210,13 @@ class Workflow {
       plan().activations[name] = kept;
       changed += kept.qparams.scale != present.qparams.scale;
     }
-    distortion_ = Distort();
-    AddStep(Cat("ranges of ", changed, " tensors refined"), distortion_, true, false);
+    const double d = Distort();
+    const bool kept = d < distortion_;
+    AddStep(Cat("ranges of ", changed, " tensors refined"), d, kept, false);
+    if (kept)
+      distortion_ = d;
+    else
+      plan().activations = before;
   }
 
   void CorrectBias() {

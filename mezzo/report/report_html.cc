@@ -1,5 +1,6 @@
 // The page: what can be read without a script is made here; the script draws the charts from the
 // JSON that the page carries.
+#include <algorithm>
 #include <cmath>
 #include <map>
 
@@ -21,7 +22,9 @@ std::string Codes(const std::string& name, const std::string& also) {
                                       : Code(name) + "<br><small>" + Code(also) + "</small>";
 }
 
-std::string Decibel(double v) { return v >= 200 ? "equal" : FormatNumber(v); }
+constexpr double kEqual = 200;  // dB: the two values are the same
+
+std::string Decibel(double v) { return v >= kEqual ? "equal" : FormatNumber(v); }
 
 std::string Card(const std::string& title, const std::string& value, const std::string& more,
                  const std::string& css_class = {}) {
@@ -52,6 +55,20 @@ std::string Loss(const Int8Report& r) {
               r.within_tolerance ? "good" : "bad");
 }
 
+// What a metric's value is, in the words of those who use it; the name itself if it is not known.
+std::string MetricTitle(const std::string& metric) {
+  static const std::map<std::string, std::string> kTitles{
+      {"classify", "Top-1 accuracy"},
+      {"ctc", "Lines read without error"},
+      {"similarity", "Spearman correlation"},
+      {"psnr", "PSNR, dB"},
+      {"agreement", "Top-1 agreement with float"},
+      {"sqnr", "SQNR of the outputs, dB"},
+      {"kl", "KL divergence, nats"}};
+  const auto it = kTitles.find(metric);
+  return it == kTitles.end() ? metric : it->second;
+}
+
 std::string Summary(const Int8Report& r) {
   std::string samples = Cat(r.evaluation_samples, " held-out samples");
   if (r.standard_error > 0) samples = "± " + FormatNumber(r.standard_error, 2) + " on " + samples;
@@ -60,7 +77,7 @@ std::string Summary(const Int8Report& r) {
   latency += Cat(r.threads, r.threads == 1 ? " thread" : " threads", ", ", EscapeHtml(r.cpu));
   std::string share = Cat(r.quantized_nodes, " nodes");
   if (!r.floats.empty()) share += Cat(", ", r.floats.size(), " stay float");
-  return Card(EscapeHtml(r.metric) + (r.higher_is_better ? "" : " (less is better)"),
+  return Card(EscapeHtml(MetricTitle(r.metric)) + (r.higher_is_better ? "" : " (less is better)"),
               FromTo(FormatNumber(r.float_metric), FormatNumber(r.int8_metric)), samples) +
          Loss(r) +
          Card("File size", FromTo(FormatBytes(r.float_bytes), FormatBytes(r.int8_bytes)),
@@ -68,6 +85,21 @@ std::string Summary(const Int8Report& r) {
          Card("Latency", FromTo(FormatMilliseconds(r.float_ms), FormatMilliseconds(r.int8_ms)),
               latency) +
          Card("Multiply-adds in int8", FormatPercent(r.int8_macs, 1), share);
+}
+
+// The three values with the least SQNR, in words.
+std::string Lowest(const Int8Report& r) {
+  std::vector<const ReportLayer*> layers;
+  for (const ReportLayer& l : r.layers)
+    if (l.sqnr_db < kEqual) layers.push_back(&l);
+  const auto shown = layers.begin() + static_cast<int64_t>(std::min<size_t>(3, layers.size()));
+  std::partial_sort(layers.begin(), shown, layers.end(),
+                    [](const auto* a, const auto* b) { return a->sqnr_db < b->sqnr_db; });
+  std::string text;
+  for (auto it = layers.begin(); it != shown; ++it)
+    text += Cat(text.empty() ? "<p>Lowest: " : ", ", Code((*it)->value), " ",
+                Decibel((*it)->sqnr_db), " dB");
+  return text.empty() ? "" : text + ".</p>";
 }
 
 std::string Ladder(const Int8Report& r) {
@@ -178,6 +210,7 @@ std::string ToHtml(const Int8Report& r) {
       {"json", [](const Int8Report& r) { return EscapeScriptData(ToJson(r)); }},
       {"summary", Summary},
       {"ladder", Ladder},
+      {"lowest", Lowest},
       {"layers", Layers},
       {"activations", Activations},
       {"floats", Floats},

@@ -52,6 +52,8 @@ class QConvWeights {
     return pairs_.data() + (block * tap_pairs_ + pair) * 32;
   }
   size_t tap_pairs() const { return tap_pairs_; }
+  // Depthwise: the sum of each channel's weights.
+  const std::vector<int32_t>& sums() const { return sums_; }
 
   // The weight of output channel n at (p, q, c), as tap * group_in + c.
   int32_t At(size_t n, size_t k) const;
@@ -59,6 +61,7 @@ class QConvWeights {
  private:
   std::vector<QWeights> groups_;
   std::vector<int16_t> pairs_;
+  std::vector<int32_t> sums_;
   size_t tap_pairs_ = 0, group_out_ = 1;
 };
 

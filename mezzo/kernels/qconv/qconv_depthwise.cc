@@ -10,8 +10,7 @@ namespace {
 // same for every pixel of a channel.
 std::vector<int32_t> ZeroSums(const QConvArgs& a, const QConvWeights& w) {
   std::vector<int32_t> sums((a.shape.in_c + 15) / 16 * 16 + 16, 0);
-  for (size_t n = 0; n < a.shape.in_c; ++n)
-    for (size_t t = 0; t < a.shape.taps(); ++t) sums[n] += a.x_zero * w.At(n, t);
+  for (size_t n = 0; n < a.shape.in_c; ++n) sums[n] = a.x_zero * w.sums()[n];
   return sums;
 }
 

@@ -22,10 +22,14 @@ QConvWeights QConvWeights::Pack(QCodes w, const QConvShape& s, std::span<const i
   if (s.depthwise()) {
     packed.tap_pairs_ = (taps + 1) / 2;
     packed.pairs_.assign((s.out_c + 15) / 16 * packed.tap_pairs_ * 32, 0);
+    packed.sums_.assign(s.out_c, 0);
     for (size_t n = 0; n < s.out_c; ++n)
-      for (size_t t = 0; t < taps; ++t)
+      for (size_t t = 0; t < taps; ++t) {
+        const int32_t v = w[n * taps + t] - ZeroOf(zero, n);
         packed.pairs_[(n / 16 * packed.tap_pairs_ + t / 2) * 32 + n % 16 * 2 + t % 2] =
-            static_cast<int16_t>(w[n * taps + t] - ZeroOf(zero, n));
+            static_cast<int16_t>(v);
+        packed.sums_[n] += v;
+      }
     return packed;
   }
   // (n, c, tap) to (n, tap, c): the order in which channels-last pixels are gathered

@@ -93,25 +93,37 @@ void RunTile(const QTile& t) {
     half ? TileOfRows<1, int8_t>(t) : TileOfRows<2, int8_t>(t);
 }
 
+template <bool kSigned>
+[[gnu::always_inline]] inline void WidenTo(const uint8_t* c, size_t n, __m256i zero, int16_t* out) {
+  const auto sixteen = [&](size_t i) {
+    const __m128i raw = _mm_loadu_si128(reinterpret_cast<const __m128i*>(c + i));
+    const __m256i wide = kSigned ? _mm256_cvtepi8_epi16(raw) : _mm256_cvtepu8_epi16(raw);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + i), _mm256_sub_epi16(wide, zero));
+  };
+  const auto eight = [&](size_t i) {
+    const __m128i raw = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(c + i));
+    const __m128i wide = kSigned ? _mm_cvtepi8_epi16(raw) : _mm_cvtepu8_epi16(raw);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out + i),
+                     _mm_sub_epi16(wide, _mm256_castsi256_si128(zero)));
+  };
+  size_t i = 0;
+  for (; i + 16 <= n; i += 16) sixteen(i);
+  if (i == n) return;
+  // the last vector may overlap what is done already
+  if (n >= 16) return sixteen(n - 16);
+  if (n >= 8) {
+    eight(0);
+    return eight(n - 8);
+  }
+  const auto z = static_cast<int16_t>(_mm256_extract_epi16(zero, 0));
+  for (; i < n; ++i)
+    out[i] = static_cast<int16_t>((kSigned ? static_cast<int8_t>(c[i]) : c[i]) - z);
+}
+
 void Widen(const void* codes, bool is_signed, size_t n, int16_t zero, int16_t* out) {
   const auto* c = static_cast<const uint8_t*>(codes);
   const __m256i z = _mm256_set1_epi16(zero);
-  size_t i = 0;
-  if (is_signed) {
-    for (; i + 16 <= n; i += 16) {
-      const __m128i raw = _mm_loadu_si128(reinterpret_cast<const __m128i*>(c + i));
-      _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + i),
-                          _mm256_sub_epi16(_mm256_cvtepi8_epi16(raw), z));
-    }
-    for (; i < n; ++i) out[i] = static_cast<int16_t>(static_cast<int8_t>(c[i]) - zero);
-  } else {
-    for (; i + 16 <= n; i += 16) {
-      const __m128i raw = _mm_loadu_si128(reinterpret_cast<const __m128i*>(c + i));
-      _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + i),
-                          _mm256_sub_epi16(_mm256_cvtepu8_epi16(raw), z));
-    }
-    for (; i < n; ++i) out[i] = static_cast<int16_t>(c[i] - zero);
-  }
+  is_signed ? WidenTo<true>(c, n, z, out) : WidenTo<false>(c, n, z, out);
 }
 
 }  // namespace

@@ -63,10 +63,11 @@ function key(parent, entries) {
 // y(value) -> 0..1 from the bottom, of(item) -> value or null, limit, above}; items give kind(item) and tell(item).
 function columnsChart(figure, items, panels, {kind, tell, joined, label}) {
   figure.replaceChildren();
-  const left = 58, right = 16, gap = 46, top = 26;
-  const step = Math.max(5, Math.min(64, (figure.clientWidth - left - right) / items.length));
+  const left = 58, right = 16, gap = 60, top = 26;
+  const room = figure.parentElement.clientWidth - left - right;
+  const step = Math.max(5, Math.min(80, room / items.length));
   const width = left + right + step * items.length;
-  const height = panels.reduce((sum, p) => sum + p.height + gap, top);
+  const height = panels.reduce((sum, p) => sum + p.height + gap, top) - gap + 28;
   const svg = element("svg", {width, height, role: "img", "aria-label": label}, figure);
   const x = (i) => left + step * (i + 0.5);
   let base = top;
@@ -87,7 +88,7 @@ function columnsChart(figure, items, panels, {kind, tell, joined, label}) {
   }
   numberColumns(svg, items.length, step, x, panels, top, gap);
   items.forEach((item, i) => {
-    const hit = element("rect", {class: "hit", x: x(i) - step / 2, y: top, width: step, height: height - top - gap}, svg);
+    const hit = element("rect", {class: "hit", x: x(i) - step / 2, y: top, width: step, height: height - top - 28}, svg);
     explain(hit, tell(item, i));
   });
 }
@@ -162,7 +163,7 @@ function drawLayers(figure, report) {
                  of: (l) => l.sqnr_db};
   columnsChart(figure, layers, [panel], {
     kind: (l) => l.precision || "none",
-    joined: () => true,
+    joined: (l) => l.sqnr_db < 200,
     label: "SQNR of each layer; the table below has the numbers",
     tell: (l, i) => `${i + 1}. ${l.value}` + (l.operator ? `\n${l.operator}${l.precision ? " in " + l.precision : ""}` : "\ninput") +
       `\nSQNR ${decibel(l.sqnr_db)}, cosine ${number(l.cosine, 6)}\nmax error ${number(l.max_error, 3)}` +

@@ -35,9 +35,16 @@ function plotHistogram(parent, a) {
   element("span", {}, ends, number(to, 3));
 }
 
+// Long names differ at their ends more often than in the middle.
+function middleCut(name, most) {
+  const letters = [...name];
+  if (letters.length <= most) return name;
+  return letters.slice(0, most / 4).join("") + "…" + letters.slice(1 - most * 3 / 4).join("");
+}
+
 function activationCard(parent, a) {
   const card = element("div", {class: a.used ? "small" : "small unused"}, parent);
-  element("code", {title: a.value}, card, a.value);
+  element("code", {title: a.value}, card, middleCut(a.value, 64));
   const line = element("div", {}, card, "SQNR ");
   element("b", {}, line, decibel(a.sqnr_db));
   line.append(` (own ${decibel(a.grid_sqnr_db)})`);

@@ -27,7 +27,11 @@ QBinaryParams ParamsOf(const Node& node, bool multiply) {
 
 template <bool kMultiply>
 void Binary(OpContext& ctx) {
-  const Tensor &a = ctx.in[0], &b = ctx.in[1];
+  Tensor &a = ctx.in[0], &b = ctx.in[1];
+  // a whole tensor in another layout is faster turned than read across
+  if (a.rank() == b.rank() && a.layout() != b.layout())
+    (a.layout() == Layout::kPlain ? a : b) =
+        (a.layout() == Layout::kPlain ? a : b).ToLayout(Layout::kChannelsLast);
   const QBinaryParams params = ParamsOf(ctx.node, kMultiply);
   const QCodes a_codes = CodesOf(a), b_codes = CodesOf(b);
   const Shape shape = BroadcastShape(a.shape(), b.shape());

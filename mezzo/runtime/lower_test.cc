@@ -1,0 +1,229 @@
+#include "mezzo/runtime/lower.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <random>
+
+#include "mezzo/runtime/session.h"
+
+namespace mezzo {
+namespace {
+
+// Builds Q/DQ graphs a line at a time.
+class Builder {
+ public:
+  explicit Builder(unsigned seed, bool is_signed) : rng_(seed), signed_(is_signed) {}
+
+  Graph graph;
+
+  std::string Add(const std::string& op, std::vector<std::string> inputs,
+                  std::map<std::string, Attribute> attributes = {}) {
+    Node node;
+    node.op_type = op;
+    node.name = Cat(op, graph.nodes.size());
+    node.inputs = std::move(inputs);
+    node.outputs = {node.name + ":y"};
+    node.attributes = std::move(attributes);
+    graph.nodes.push_back(node);
+    return node.outputs[0];
+  }
+  std::string Const(const Tensor& t) {
+    const std::string name = Cat("c", graph.initializers.size());
+    graph.initializers[name] = t;
+    return name;
+  }
+  std::string Zero(int32_t z) { return Const(Cast(Tensor::Scalar(z), Type())); }
+  DType Type() const { return signed_ ? DType::kInt8 : DType::kUInt8; }
+
+  // QuantizeLinear and DequantizeLinear of the same grid.
+  std::string Qdq(const std::string& x, float scale, int32_t zero) {
+    const std::string s = Const(Tensor::Scalar(scale)), z = Zero(zero);
+    return Add("DequantizeLinear", {Add("QuantizeLinear", {x, s, z}), s, z});
+  }
+  std::string Input(Shape shape) {
+    graph.inputs.push_back({"x", DType::kFloat32, shape, {}, true});
+    return Qdq("x", 0.02f, signed_ ? 3 : 120);
+  }
+  // Weights behind DequantizeLinear, a scale for each index of the axis.
+  std::string Weights(Shape shape, int64_t axis) {
+    Tensor codes(DType::kInt8, shape);
+    for (int8_t& v : codes.span<int8_t>()) v = static_cast<int8_t>(rng_() % 255 - 127);
+    std::vector<float> scale;
+    for (int64_t n = 0; n < shape[axis]; ++n) scale.push_back(Real(0.002f, 0.01f));
+    return Add("DequantizeLinear", {Const(codes), Const(Tensor::Vector(scale))}, {{"axis", axis}});
+  }
+  std::string Bias(int64_t n) {
+    std::vector<float> b;
+    for (int64_t i = 0; i < n; ++i) b.push_back(Real(-1, 1));
+    return Const(Tensor::Vector(b));
+  }
+  float Real(float lo, float hi) { return std::uniform_real_distribution<float>(lo, hi)(rng_); }
+  void Output(const std::string& value) { graph.outputs.push_back({value}); }
+
+  Tensor RandomInput() {
+    Tensor x(DType::kFloat32, graph.inputs[0].shape);
+    for (float& v : x.span<float>()) v = Real(-3, 3);
+    return x;
+  }
+
+ private:
+  std::mt19937 rng_;
+  bool signed_;
+};
+
+Tensor RunGraph(const Graph& graph, const Tensor& x, KernelSet kernels, size_t threads) {
+  return Session(graph, {Threads(threads), kernels}).Run({{"x", x}})[0];
+}
+
+// The outputs are multiples of `step`: lowered, all agree but for a few that rounding moves by one.
+void ExpectLowered(Builder& b, float step, const std::map<std::string, int>& made,
+                   double differing = 0.002) {
+  LowerReport report;
+  const Graph lowered = LowerToIntegers(b.graph, &report);
+  EXPECT_EQ(report.made, made);
+  EXPECT_TRUE(report.kept.empty()) << report.kept[0].node << ": " << report.kept[0].reason;
+  const Tensor x = b.RandomInput();
+  const Tensor want = RunGraph(b.graph, x, KernelSet::kFast, 1);
+  const Tensor reference = RunGraph(lowered, x, KernelSet::kReference, 1);
+  int64_t off = 0;
+  for (int64_t i = 0; i < want.numel(); ++i) {
+    const float d = std::abs(want.data<float>()[i] - reference.data<float>()[i]) / step;
+    ASSERT_LE(d, 1.001f) << "element " << i;
+    off += d > 0.5f;
+  }
+  EXPECT_LE(off, static_cast<int64_t>(differing * static_cast<double>(want.numel())) + 1);
+  for (const size_t threads : {1, 3}) {
+    const Tensor fast = RunGraph(lowered, x, KernelSet::kFast, threads);
+    for (int64_t i = 0; i < fast.numel(); ++i)
+      ASSERT_EQ(fast.data<float>()[i], reference.data<float>()[i]) << "element " << i;
+  }
+}
+
+TEST(Lower, ConvolutionsWithClippedOutputs) {
+  for (unsigned seed = 1; seed <= 6; ++seed) {
+    Builder b(seed, seed % 2);
+    std::string x = b.Input({2, 6, 9, 7});
+    x = b.Add("Conv", {x, b.Weights({10, 6, 3, 3}, 0), b.Bias(10)},
+              {{"pads", std::vector<int64_t>{1, 1, 1, 1}}});
+    x = b.Qdq(b.Add("Relu", {x}), 0.03f, seed % 2 ? -128 : 0);
+    x = b.Add("Conv", {x, b.Weights({10, 1, 3, 3}, 0), b.Bias(10)},
+              {{"group", int64_t{10}}, {"strides", std::vector<int64_t>{2, 2}}});
+    const std::string lo = b.Const(Tensor::Scalar(0.0f)), hi = b.Const(Tensor::Scalar(2.0f));
+    b.Output(b.Qdq(b.Add("Clip", {x, lo, hi}), 0.02f, 5));
+    ExpectLowered(b, 0.02f, {{"QConv", 2}}, 0.01);
+  }
+}
+
+TEST(Lower, MatMulAndItsBiasAndGemm) {
+  for (unsigned seed = 1; seed <= 4; ++seed) {
+    Builder b(seed, seed % 2);
+    std::string x = b.Input({3, 5, 24});
+    x = b.Add("Add", {b.Add("MatMul", {x, b.Weights({24, 19}, 1)}), b.Bias(19)});
+    b.Output(b.Qdq(x, 0.05f, 4));
+    ExpectLowered(b, 0.05f, {{"QMatMul", 1}});
+
+    Builder g(seed + 50, seed % 2);
+    x = g.Add("Gemm", {g.Input({7, 24}), g.Weights({19, 24}, 0), g.Bias(19)},
+              {{"transB", int64_t{1}}});
+    g.Output(g.Qdq(x, 0.05f, 4));
+    ExpectLowered(g, 0.05f, {{"QMatMul", 1}});
+  }
+}
+
+TEST(Lower, ProductOfTwoActivations) {
+  Builder b(3, false);
+  const std::string x = b.Input({2, 3, 8, 16});
+  const std::string t = b.Add("Transpose", {x}, {{"perm", std::vector<int64_t>{0, 1, 3, 2}}});
+  b.Output(b.Qdq(b.Add("MatMul", {x, t}), 0.3f, 100));
+  ExpectLowered(b, 0.3f, {{"QMatMul", 1}});
+}
+
+TEST(Lower, ResidualsPoolsAndConcatenation) {
+  Builder b(4, false);
+  const std::string x = b.Input({1, 8, 6, 6});
+  const std::string p = b.Add(
+      "MaxPool", {x},
+      {{"kernel_shape", std::vector<int64_t>{3, 3}}, {"pads", std::vector<int64_t>{1, 1, 1, 1}}});
+  const std::string sum = b.Qdq(b.Add("Relu", {b.Add("Add", {x, p})}), 0.03f, 7);
+  const std::string product = b.Qdq(b.Add("Mul", {sum, p}), 0.05f, 90);
+  const std::string both =
+      b.Qdq(b.Add("Concat", {sum, product}, {{"axis", int64_t{1}}}), 0.06f, 80);
+  const std::string average = b.Qdq(
+      b.Add("AveragePool", {both}, {{"kernel_shape", std::vector<int64_t>{2, 2}}}), 0.04f, 70);
+  b.Output(b.Qdq(b.Add("GlobalAveragePool", {average}), 0.01f, 60));
+  ExpectLowered(b, 0.01f,
+                {{"QAdd", 1},
+                 {"QAveragePool", 1},
+                 {"QGlobalAveragePool", 1},
+                 {"QLut", 2},
+                 {"QMaxPool", 1},
+                 {"QMul", 1}},
+                0.2);
+}
+
+// Tables are computed by the operators themselves: not one code may differ.
+TEST(Lower, ElementwiseChainsBecomeOneTable) {
+  Builder b(5, true);
+  const std::string x = b.Input({1, 4, 16, 16});
+  const std::string s = b.Qdq(b.Add("Sigmoid", {x}), 1.0f / 256, -128);
+  const std::string swish = b.Qdq(b.Add("Mul", {x, s}), 0.02f, -110);
+  const std::string half = b.Const(Tensor::Scalar(0.5f));
+  const std::string y = b.Add("LeakyRelu", {b.Add("Add", {b.Add("HardSwish", {swish}), half})});
+  b.Output(b.Qdq(y, 0.015f, -100));
+  ExpectLowered(b, 0.015f, {{"QLut", 2}}, 0.0);
+}
+
+TEST(Lower, MovesRunOnCodes) {
+  Builder b(6, false);
+  std::string x = b.Input({1, 4, 6, 6});
+  x = b.Add("Pad", {x, b.Const(Tensor::Vector<int64_t>({0, 0, 1, 0, 0, 0, 0, 2}))});
+  x = b.Add("DepthToSpace", {x}, {{"blocksize", int64_t{2}}});
+  x = b.Add("Transpose", {x}, {{"perm", std::vector<int64_t>{0, 2, 3, 1}}});
+  x = b.Qdq(x, 0.02f, 120);
+  x = b.Add("MatMul", {b.Add("Reshape", {x, b.Const(Tensor::Vector<int64_t>({-1, 4}))}),
+                       b.Weights({4, 5}, 1)});
+  b.Output(b.Qdq(x, 0.02f, 128));
+  ExpectLowered(b, 0.02f, {{"QMatMul", 1}});
+}
+
+TEST(Lower, FloatOutputAndWhatStaysFloatIsNamed) {
+  Builder b(7, false);
+  std::string x = b.Add("Conv", {b.Input({1, 3, 5, 5}), b.Weights({4, 3, 1, 1}, 0)});
+  b.Output(b.Add("Softmax", {x}, {{"axis", int64_t{1}}}));
+  LowerReport report;
+  const Graph lowered = LowerToIntegers(b.graph, &report);
+  EXPECT_EQ(report.made, (std::map<std::string, int>{{"QConv", 1}}));
+  ASSERT_EQ(report.kept.size(), 1u);
+  EXPECT_EQ(report.kept[0].op_type, "Softmax");
+  const Tensor in = b.RandomInput();
+  const Tensor want = RunGraph(b.graph, in, KernelSet::kFast, 1);
+  const Tensor got = RunGraph(lowered, in, KernelSet::kFast, 1);
+  for (int64_t i = 0; i < want.numel(); ++i)
+    EXPECT_NEAR(got.data<float>()[i], want.data<float>()[i], 1e-5f);
+}
+
+TEST(Lower, UnquantizedInputIsTheReason) {
+  Builder b(8, false);
+  b.graph.inputs.push_back({"x", DType::kFloat32, {1, 3, 5, 5}, {}, true});
+  b.Output(b.Qdq(b.Add("Conv", {"x", b.Weights({4, 3, 1, 1}, 0)}), 0.1f, 1));
+  LowerReport report;
+  LowerToIntegers(b.graph, &report);
+  ASSERT_EQ(report.kept.size(), 1u);
+  EXPECT_EQ(report.kept[0].reason, "input 0 is not quantized");
+}
+
+// A bias of 2^31 steps would wrap: it is added in float, and said so.
+TEST(Lower, BiasThatOverflowsStaysFloat) {
+  Builder b(9, false);
+  const std::string w = b.Weights({2, 3, 1, 1}, 0);
+  const std::string bias = b.Const(Tensor::Vector<float>({3e6f, 1.0f}));
+  b.Output(b.Qdq(b.Add("Conv", {b.Input({1, 3, 4, 4}), w, bias}), 2e4f, 0));
+  LowerReport report;
+  LowerToIntegers(b.graph, &report);
+  ASSERT_EQ(report.notes.size(), 1u);
+  ExpectLowered(b, 2e4f, {{"QConv", 1}});
+}
+
+}  // namespace
+}  // namespace mezzo
