@@ -140,11 +140,11 @@ class Applier {
         stem + "_zero_point", Tensor::Zeros(type, {static_cast<int64_t>(scales.size())}));
     const std::string out = NewName(stem + "_dequantized");
     added_.push_back({"DequantizeLinear",
-                            "",
-                            out,
-                            {q, scale, zero},
-                            {out},
-                            {{"axis", static_cast<int64_t>(axis)}}});
+                      "",
+                      out,
+                      {q, scale, zero},
+                      {out},
+                      {{"axis", static_cast<int64_t>(axis)}}});
     return out;
   }
 

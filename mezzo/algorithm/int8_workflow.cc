@@ -23,8 +23,8 @@ struct Choice {
   std::string Name() const { return calibration + (symmetric ? " symmetric" : ""); }
 };
 
-// Values that are never negative get all codes above zero in any case: half of a symmetric grid would be idle, and
-// engines fuse the Relu before it only where it starts at zero.
+// Values that are never negative get all codes above zero in any case: half of a symmetric grid
+// would be idle, and engines fuse the Relu before it only where it starts at zero.
 ActivationPlan MakeGrid(const Histogram& h, Choice choice, IntFormat f) {
   choice.symmetric &= h.min() < 0;
   ActivationPlan a;
@@ -166,25 +166,25 @@ class Workflow {
                                                : std::vector<std::string>{options_.calibration};
     for (const std::string& rule : rules)
       for (const bool symmetric : {false, true}) choices.push_back({rule, symmetric});
-    double best = INFINITY;
-    size_t best_at = 0, first = plan().ladder.size();
+    const size_t first = plan().ladder.size();
+    std::vector<std::pair<double, size_t>> order;
     for (size_t i = 0; i < choices.size(); ++i) {
       SetGrids(choices[i]);
-      const double d = Distort();
-      AddStep(choices[i].Name(), d, false, false);
-      if (d < best) best = d, best_at = i;
+      order.push_back({Distort(), i});
+      AddStep(choices[i].Name(), order.back().first, false, false);
     }
-    choices_ = choices;
-    SetGrids(choices[best_at]);
-    distortion_ = best;
-    plan().ladder[first + best_at].kept = true;
-    AddStep("all layers, " + choices[best_at].Name(), best, true, true);
+    std::sort(order.begin(), order.end());
+    for (size_t i = 0; i < std::min<size_t>(5, order.size()); ++i) rivals_.push_back(choices[order[i].second]);
+    SetGrids(rivals_[0]);
+    distortion_ = order[0].first;
+    plan().ladder[first + order[0].second].kept = true;
+    AddStep("all layers, " + rivals_[0].Name(), distortion_, true, true);
   }
 
-  // Coordinate descent: each tensor tries the other rules' grids, and keeps one that pays.
+  // Coordinate descent: each tensor tries the grids of the best other rules, and keeps one that pays.
   void RefineRanges() {
     constexpr double kGain = 0.99;  // smaller gains are noise of the tuning samples
-    const size_t samples = std::min<size_t>(32, tuning_->size());
+    const size_t samples = std::min<size_t>(24, tuning_->size());
     const auto before = plan().activations;
     double best = Distort(samples);
     int changed = 0;
@@ -195,7 +195,7 @@ class Workflow {
       const ActivationPlan present = plan().activations.at(name);
       ActivationPlan kept = present;
       std::vector<QParams> tried{present.qparams};
-      for (const Choice& choice : choices_) {
+      for (const Choice& choice : rivals_) {
         const ActivationPlan grid = MakeGrid(h, choice, plan().activation_format);
         const auto same = [&](QParams p) {
           return p.zero_point == grid.qparams.zero_point &&
@@ -320,7 +320,7 @@ class Workflow {
   const Int8Options& options_;
   Int8Result result_;
   std::optional<TuningSet> tuning_;
-  std::vector<Choice> choices_;
+  std::vector<Choice> rivals_;  // the best few of the sweep, best first
   double distortion_ = 0;
   std::string last_;
 };

@@ -17,9 +17,7 @@ namespace {
 constexpr int64_t kOldestOpset = 7, kNewestOpset = 23;
 
 template <class Message>
-Message Parse(const std::filesystem::path& path) {
-  const MappedFile file(path);
-  const auto bytes = file.bytes();
+Message Parse(std::span<const uint8_t> bytes, const std::filesystem::path& path) {
   RequireFile(
       bytes.size() <= std::numeric_limits<int>::max(), path.string(), ": ", bytes.size(),
       " bytes; a protobuf file holds at most 2 GB (larger models keep weights in external data)");
@@ -176,7 +174,12 @@ void SortAll(Graph& graph, std::vector<std::string> outer) {
 }  // namespace
 
 Model ReadOnnx(const std::filesystem::path& path) {
-  const auto proto = Parse<onnx::ModelProto>(path);
+  const MappedFile file(path);
+  return ParseOnnx(file.bytes(), path);
+}
+
+Model ParseOnnx(std::span<const uint8_t> bytes, const std::filesystem::path& path) {
+  const auto proto = Parse<onnx::ModelProto>(bytes, path);
   RequireFile(proto.has_graph() && proto.opset_import_size() > 0, path.string(),
               ": not an ONNX model: it has no ", proto.has_graph() ? "opset" : "graph");
   Model model;
@@ -208,7 +211,8 @@ Model ReadOnnx(const std::filesystem::path& path) {
 }
 
 Tensor ReadTensorProto(const std::filesystem::path& path) {
-  return TensorDecoder(path).Decode(Parse<onnx::TensorProto>(path));
+  const MappedFile file(path);
+  return TensorDecoder(path).Decode(Parse<onnx::TensorProto>(file.bytes(), path));
 }
 
 }  // namespace mezzo

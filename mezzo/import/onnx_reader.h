@@ -1,7 +1,9 @@
 // Reads ONNX files (opset 7 to 23, external data) into the IR.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
+#include <span>
 
 #include "mezzo/graph/graph.h"
 
@@ -15,6 +17,8 @@ namespace mezzo {
 // ONNX, refers to data outside its folder, holds strings or other types that tensors cannot hold
 // where they would be computed with, or uses values that nothing makes.
 Model ReadOnnx(const std::filesystem::path& path);
+// The same from memory; `path` is what messages name and where external data is looked for.
+Model ParseOnnx(std::span<const uint8_t> bytes, const std::filesystem::path& path);
 
 // A single TensorProto, as ONNX's test data holds. Throws FileError.
 Tensor ReadTensorProto(const std::filesystem::path& path);

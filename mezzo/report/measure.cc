@@ -57,4 +57,23 @@ std::pair<double, double> MedianLatencies(const Session& a, const Session& b,
   return {Median(first), Median(second)};
 }
 
+void StageClock::Charge() {
+  const auto now = Clock::now();
+  if (!stages_.empty())
+    stages_[present_].seconds += std::chrono::duration<double>(now - since_).count();
+  since_ = now;
+}
+
+void StageClock::Begin(const std::string& name) {
+  Charge();
+  for (present_ = 0; present_ < stages_.size(); ++present_)
+    if (stages_[present_].name == name) return;
+  stages_.push_back({name, 0});
+}
+
+std::vector<ReportStage> StageClock::Stages() {
+  Charge();
+  return stages_;
+}
+
 }  // namespace mezzo

@@ -16,10 +16,11 @@ using Column = HtmlTable::Column;
 
 std::string Code(const std::string& name) { return "<code>" + EscapeHtml(name) + "</code>"; }
 
-// Two names, the second dropped if it adds nothing.
-std::string Codes(const std::string& name, const std::string& also) {
-  return also.empty() || also == name ? Code(name)
-                                      : Code(name) + "<br><small>" + Code(also) + "</small>";
+// A value, and the node that makes it unless the value is called after it, as exporters do.
+std::string ValueAndNode(const std::string& value, const std::string& node) {
+  return node.empty() || value.starts_with(node)
+             ? Code(value)
+             : Code(value) + "<br><small>" + Code(node) + "</small>";
 }
 
 constexpr double kEqual = 200;  // dB: the two values are the same
@@ -104,17 +105,17 @@ std::string Lowest(const Int8Report& r) {
 
 std::string Ladder(const Int8Report& r) {
   HtmlTable table({{"#"},
+                   {"Kept", Column::kText},
                    {"Tried", Column::kName},
-                   {"Distortion"},
-                   {r.metric},
                    {"Loss"},
-                   {"MACs in int8"},
-                   {"Kept", Column::kText}});
+                   {r.metric},
+                   {"Distortion"},
+                   {"MACs in int8"}});
   for (size_t i = 0; i < r.ladder.size(); ++i) {
     const LadderStep& s = r.ladder[i];
-    table.Row({Cat(i + 1), EscapeHtml(s.tried), FormatNumber(s.distortion), FormatNumber(s.metric),
-               FormatPercent(s.loss), FormatPercent(s.int8_macs, 1), s.kept ? "✓ kept" : ""},
-              s.kept ? "kept" : "");
+    table.Row({Cat(i + 1), s.kept ? "✓" : "", EscapeHtml(s.tried), FormatPercent(s.loss),
+               FormatNumber(s.metric), FormatNumber(s.distortion), FormatPercent(s.int8_macs, 1)},
+              s.kept ? "kept" : "dropped");
   }
   return table.Html();
 }
@@ -130,7 +131,7 @@ std::string Layers(const Int8Report& r) {
                    {"MACs"}});
   for (size_t i = 0; i < r.layers.size(); ++i) {
     const ReportLayer& l = r.layers[i];
-    table.Row({Cat(i + 1), Codes(l.value, l.node), EscapeHtml(l.op), l.precision,
+    table.Row({Cat(i + 1), ValueAndNode(l.value, l.node), EscapeHtml(l.op), l.precision,
                Decibel(l.sqnr_db), FormatNumber(l.cosine, 6), FormatNumber(l.max_error, 3),
                l.macs > 0 ? FormatPercent(l.macs) : ""},
               l.precision == "float" ? "float" : "");
@@ -160,10 +161,10 @@ std::string Activations(const Int8Report& r) {
 
 std::string Floats(const Int8Report& r) {
   if (r.floats.empty()) return "<p>Nothing: every layer that computes runs in int8.</p>";
-  HtmlTable table(
-      {{"Node", Column::kName}, {"Operator", Column::kText}, {"MACs"}, {"Why", Column::kText}});
+  HtmlTable table({{"Node", Column::kName}, {"Why", Column::kName}, {"MACs"}});
   for (const ReportFloatNode& f : r.floats)
-    table.Row({Code(f.node), EscapeHtml(f.op), FormatPercent(f.macs), EscapeHtml(f.reason)});
+    table.Row({Code(f.node) + "<br><small>" + EscapeHtml(f.op) + "</small>", EscapeHtml(f.reason),
+               FormatPercent(f.macs)});
   return table.Html();
 }
 

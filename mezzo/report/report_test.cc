@@ -8,6 +8,7 @@
 
 #include "mezzo/base/error.h"
 #include "mezzo/report/html.h"
+#include "mezzo/report/measure.h"
 
 namespace mezzo {
 namespace {
@@ -199,6 +200,17 @@ TEST(MakeReport, JoinsThePlanWithWhatWasMeasured) {
     EXPECT_EQ(a.clipped, 0.25) << "the 4 of the four values";
     EXPECT_EQ(a.zeros, 0.25);
   }
+}
+
+TEST(StageClock, AddsUpStagesOfTheSameName) {
+  StageClock clock;
+  EXPECT_TRUE(clock.Stages().empty());
+  for (const char* name : {"read", "measure", "read"}) clock.Begin(name);
+  const auto stages = clock.Stages();
+  ASSERT_EQ(stages.size(), 2u);
+  EXPECT_EQ(stages[0].name, "read");
+  EXPECT_EQ(stages[1].name, "measure");
+  EXPECT_GE(stages[0].seconds, 0);
 }
 
 TEST(Html, FormatsForPeople) {

@@ -99,7 +99,7 @@ inline F8 CopySign(F8 x, F8 s) {
   return (F8)(((I8)x & 0x7fffffff) | ((I8)s & static_cast<int32_t>(0x80000000)));
 }
 // NaN in either argument gives NaN.
-inline F8 Max(F8 a, F8 b) { return (a > b) | (a != a) ? a : b; }
-inline F8 Min(F8 a, F8 b) { return (a < b) | (a != a) ? a : b; }
+inline F8 Max(F8 a, F8 b) { return ((a > b) | (a != a)) ? a : b; }
+inline F8 Min(F8 a, F8 b) { return ((a < b) | (a != a)) ? a : b; }
 
 }  // namespace mezzo::vmath

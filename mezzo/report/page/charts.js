@@ -63,6 +63,7 @@ function key(parent, entries) {
 // y(value) -> 0..1 from the bottom, of(item) -> value or null, limit, above}; items give kind(item) and tell(item).
 function columnsChart(figure, items, panels, {kind, tell, joined, label}) {
   figure.replaceChildren();
+  figure.tabIndex = 0;  // can be scrolled by keys where it is wider than the page
   const left = 58, right = 16, gap = 60, top = 26;
   const room = figure.parentElement.clientWidth - left - right;
   const step = Math.max(5, Math.min(80, room / items.length));
@@ -99,7 +100,7 @@ function numberColumns(svg, count, step, x, panels, top, gap) {
   let base = top;
   for (const panel of panels) {
     for (let i = 0; i < count; ++i)
-      if ((i + 1) % every === 0 || (i === 0 && every <= 10))
+      if ((i + 1) % every === 0 || (i === 0 && (every - 1) * step >= 30))
         element("text", {x: x(i), y: base + panel.height + 18, "text-anchor": "middle"}, svg, i + 1);
     base += panel.height + gap;
   }
