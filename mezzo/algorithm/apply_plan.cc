@@ -6,6 +6,7 @@
 #include <unordered_set>
 
 #include "mezzo/algorithm/sites.h"
+#include "mezzo/algorithm/weights.h"
 #include "mezzo/graph/passes.h"
 #include "mezzo/runtime/fold_constants.h"
 
@@ -92,14 +93,7 @@ class Applier {
     }
     if (takes_bias) FitBias(node.name, bias, x_scale, scales);
 
-    int64_t inner = 1;
-    for (size_t i = c.weight_axis + 1; i < weight.rank(); ++i) inner *= weight.dim(i);
-    Tensor codes(DType::kInt8, weight.shape());
-    const float* w = weight.data<float>();
-    for (int64_t i = 0; i < weight.numel(); ++i)
-      codes.data<int8_t>()[i] =
-          static_cast<int8_t>(Quantize(kInt8, {scales[i / inner % channels], 0}, w[i]));
-
+    Tensor codes = WeightCodes(node, weight, scales, plan_.limit_pairs);
     const std::string stem = node.inputs[1];
     node.inputs[1] = AddDequantize(stem, std::move(codes), scales, c.weight_axis);
     const bool has_bias = takes_bias && (node.HasInput(2) || !plan.bias_shift.empty());
@@ -256,20 +250,6 @@ Model PrepareFloat(Model model, std::vector<std::string>* folded) {
 
 Model ApplyPlan(const Model& prepared, const Plan& plan, std::vector<std::string>* notes) {
   return Applier(prepared, plan, notes).Run();
-}
-
-std::vector<float> MaxWeightScales(const Tensor& weight, size_t axis) {
-  const int64_t channels = weight.dim(axis);
-  int64_t inner = 1;
-  for (size_t i = axis + 1; i < weight.rank(); ++i) inner *= weight.dim(i);
-  std::vector<float> amax(channels, 0.0f);
-  const float* w = weight.data<float>();
-  for (int64_t i = 0; i < weight.numel(); ++i) {
-    float& a = amax[i / inner % channels];
-    a = std::max(a, std::fabs(w[i]));
-  }
-  for (float& a : amax) a = SymmetricQParams(kInt8, a).scale;
-  return amax;
 }
 
 }  // namespace mezzo

@@ -25,7 +25,4 @@ Model PrepareFloat(Model model, std::vector<std::string>* folded = nullptr);
 // the model lacks.
 Model ApplyPlan(const Model& prepared, const Plan& plan, std::vector<std::string>* notes = nullptr);
 
-// max|w| / 127 of each slice along `axis`, and at least the smallest normal float.
-std::vector<float> MaxWeightScales(const Tensor& weight, size_t axis);
-
 }  // namespace mezzo

@@ -4,6 +4,7 @@
 #include <unordered_map>
 
 #include "mezzo/algorithm/sites.h"
+#include "mezzo/algorithm/weights.h"
 
 namespace mezzo {
 namespace {
@@ -49,31 +50,25 @@ struct ChannelSums {
   }
 };
 
-std::vector<float> ShiftOf(const Node& node, const Tensor& weight, const std::vector<float>& scales,
-                           const ChannelSums& sums) {
-  const bool conv = node.Is("Conv"), transposed = conv || node.Int("transB", 0);
-  const int64_t out = transposed ? weight.dim(0) : weight.dim(1);
-  const int64_t in = transposed ? weight.dim(1) : weight.dim(0);  // per group
-  const int64_t taps = weight.numel() / (out * in);
-  const int64_t per_group = out / (conv ? node.Int("group", 1) : 1);
-  if (in * (out / per_group) != static_cast<int64_t>(sums.real.size()))
+std::vector<float> ShiftOf(const Node& node, const Tensor& weight, const NodePlan& plan,
+                           bool limit_pairs, const ChannelSums& sums) {
+  const WeightRows rows(node, weight);
+  const int64_t groups = node.Is("Conv") ? node.Int("group", 1) : 1,
+                per_group = rows.channels / groups;
+  if (rows.inputs * groups != static_cast<int64_t>(sums.real.size()))
     return {};  // not laid out as expected
+  const Tensor codes = WeightCodes(node, weight, plan.weight_scales, limit_pairs);
   const double to_mean = sums.unit / static_cast<double>(sums.samples);
-  std::vector<float> shift(out);
-  for (int64_t o = 0; o < out; ++o) {
+  std::vector<float> shift(rows.channels);
+  for (int64_t o = 0; o < rows.channels; ++o) {
     double sum = 0;
-    for (int64_t c = 0; c < in; ++c) {
-      double w = 0, w_coded = 0;
-      for (int64_t k = 0; k < taps; ++k) {
-        const float v = weight.data<float>()[transposed ? (o * in + c) * taps + k : c * out + o];
-        w += v;
-        w_coded += Dequantize({scales[o], 0}, Quantize(kInt8, {scales[o], 0}, v));
-      }
-      const int64_t channel = o / per_group * in + c;
-      sum += to_mean * (static_cast<double>(sums.real[channel]) * w -
-                        static_cast<double>(sums.coded[channel]) * w_coded);
+    for (int64_t k = 0; k < rows.depth; ++k) {
+      const int64_t at = rows.At(o, k), channel = o / per_group * rows.inputs + k % rows.inputs;
+      const double coded = static_cast<double>(plan.weight_scales[o]) * codes.data<int8_t>()[at];
+      sum += static_cast<double>(sums.real[channel]) * weight.data<float>()[at] -
+             static_cast<double>(sums.coded[channel]) * coded;
     }
-    shift[o] = static_cast<float>(sum);
+    shift[o] = static_cast<float>(to_mean * sum);
   }
   return shift;
 }
@@ -117,8 +112,8 @@ std::map<std::string, std::vector<float>> BiasShifts(const Graph& graph, const P
   std::map<std::string, std::vector<float>> shifts;
   for (const Node* node : layers)
     shifts[node->name] =
-        ShiftOf(*node, *graph.Initializer(node->inputs[1]), plan.nodes.at(node->name).weight_scales,
-                empty.at(node->inputs[0]));
+        ShiftOf(*node, *graph.Initializer(node->inputs[1]), plan.nodes.at(node->name),
+                plan.limit_pairs, empty.at(node->inputs[0]));
   return shifts;
 }
 

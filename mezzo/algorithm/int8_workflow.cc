@@ -9,6 +9,7 @@
 #include "mezzo/algorithm/apply_plan.h"
 #include "mezzo/algorithm/bias_correction.h"
 #include "mezzo/algorithm/sites.h"
+#include "mezzo/algorithm/weights.h"
 #include "mezzo/calibrate/calibrators.h"
 #include "mezzo/runtime/lower.h"
 #include "mezzo/runtime/macs.h"
@@ -89,7 +90,8 @@ class Workflow {
       NodePlan& p = plan().nodes[node.name];
       p.quantized = true;
       if (c.has_weight)
-        p.weight_scales = MaxWeightScales(*graph().Initializer(node.inputs[1]), c.weight_axis);
+        p.weight_scales =
+            WeightScales(node, *graph().Initializer(node.inputs[1]), options_.limit_pairs);
     }
     for (const std::string& name : options_.exclude) {
       const auto it = plan().nodes.find(name);
@@ -99,6 +101,7 @@ class Workflow {
       it->second.reason = "excluded by the user";
     }
     plan().activation_format = options_.activations;
+    plan().limit_pairs = options_.limit_pairs;
     plan().metric_name = task_.metric_name;
     plan().tolerance = options_.tolerance;
     plan().calibration_samples = static_cast<int64_t>(task_.calibration_count);
@@ -174,14 +177,16 @@ class Workflow {
       AddStep(choices[i].Name(), order.back().first, false, false);
     }
     std::sort(order.begin(), order.end());
-    for (size_t i = 0; i < std::min<size_t>(5, order.size()); ++i) rivals_.push_back(choices[order[i].second]);
+    for (size_t i = 0; i < std::min<size_t>(5, order.size()); ++i)
+      rivals_.push_back(choices[order[i].second]);
     SetGrids(rivals_[0]);
     distortion_ = order[0].first;
     plan().ladder[first + order[0].second].kept = true;
     AddStep("all layers, " + rivals_[0].Name(), distortion_, true, true);
   }
 
-  // Coordinate descent: each tensor tries the grids of the best other rules, and keeps one that pays.
+  // Coordinate descent: each tensor tries the grids of the best other rules, and keeps one that
+  // pays.
   void RefineRanges() {
     constexpr double kGain = 0.99;  // smaller gains are noise of the tuning samples
     const size_t samples = std::min<size_t>(24, tuning_->size());

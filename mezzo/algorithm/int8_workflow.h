@@ -37,6 +37,7 @@ struct Int8Options {
   std::string calibration = "auto";  // or one rule: calibrators.h
   double tolerance = 0.01;
   std::vector<std::string> exclude;  // nodes that stay float
+  bool limit_pairs = true;           // weights.h
   bool refine = true;                // ranges tensor by tensor
   bool correct_bias = true;
   size_t tuning_samples = 48;

@@ -45,6 +45,7 @@ struct LadderStep {
 struct Plan {
   std::string model_hash;  // of the float model's file, "fnv1a64:..."
   IntFormat activation_format = kUInt8;
+  bool limit_pairs = true;  // weights.h: the same results on CPUs whose 8-bit products saturate
   std::map<std::string, ActivationPlan> activations;
   std::map<std::string, NodePlan> nodes;
   std::string metric_name;

@@ -177,6 +177,7 @@ Plan Read(const Json& json, const std::string& where) {
   RequireFile(format == "int8" || format == "uint8", where, ".activation_format: got '", format,
               "', needs int8 or uint8");
   p.activation_format = format == "int8" ? IntFormat{8, true, false} : kUInt8;
+  p.limit_pairs = f.Bool("limit_pairs");
   p.metric_name = f.String("metric_name");
   p.float_metric = f.Double("float_metric");
   p.tolerance = f.Double("tolerance");
@@ -208,6 +209,7 @@ std::string ToJson(const Plan& p) {
   Json json{{"mezzo_plan", kVersion},
             {"model_hash", p.model_hash},
             {"activation_format", FormatName(p.activation_format)},
+            {"limit_pairs", p.limit_pairs},
             {"metric_name", p.metric_name},
             {"float_metric", Number(p.float_metric)},
             {"tolerance", p.tolerance},

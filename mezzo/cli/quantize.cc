@@ -2,7 +2,9 @@
 #include <cmath>
 #include <cstdio>
 #include <fstream>
+#include <mutex>
 #include <nlohmann/json.hpp>
+#include <tuple>
 
 #include "mezzo/algorithm/apply_plan.h"
 #include "mezzo/algorithm/int8_workflow.h"
@@ -11,8 +13,12 @@
 #include "mezzo/base/progress.h"
 #include "mezzo/cli/commands.h"
 #include "mezzo/cli/options.h"
+#include "mezzo/evaluate/layers.h"
 #include "mezzo/import/onnx_reader.h"
 #include "mezzo/import/onnx_writer.h"
+#include "mezzo/report/measure.h"
+#include "mezzo/report/report.h"
+#include "mezzo/runtime/lower.h"
 
 namespace mezzo {
 namespace {
@@ -22,7 +28,7 @@ struct Options {
                                            tolerance = "1%", memory;
   std::vector<std::string> exclude;
   size_t samples = 0, evaluation_samples = 0;
-  bool no_refine = false, no_bias_correction = false, json = false;
+  bool full_range_weights = false, no_refine = false, no_bias_correction = false, json = false;
   DataOptions data;
   ThreadOptions threads;
 };
@@ -102,6 +108,36 @@ double EstimateMemory(const Model& model, const Dataset& dataset, const Threads&
          static_cast<double>(tuning_bytes);
 }
 
+// The page of what was tried and measured, and its JSON beside it.
+void WriteReport(const Options& o, const Int8Result& result, const Dataset& dataset,
+                 Evaluator& evaluator, const std::vector<size_t>& held_out, const Threads& threads,
+                 StageClock& clock) {
+  ReportMeasurements m;
+  m.model = o.model;
+  m.output = o.output;
+  clock.Begin("comparing with float");
+  const Graph int8 = LowerToIntegers(result.quantized.graph, nullptr);
+  m.float_evaluation = evaluator.Run(result.prepared.graph);
+  m.int8_evaluation = evaluator.Run(int8);
+  const std::vector<size_t> some(held_out.begin(),
+                                 held_out.begin() + std::min<size_t>(64, held_out.size()));
+  m.layers = CompareLayers(result.prepared.graph, result.quantized.graph, dataset, some, threads);
+  clock.Begin("measuring latency");
+  std::tie(m.float_ms, m.int8_ms) =
+      MedianLatencies(Session(result.prepared.graph, {threads}), Session(int8, {threads}),
+                      dataset.Get(held_out[0]).inputs);
+  m.float_bytes = std::filesystem::file_size(o.model);
+  m.int8_bytes = std::filesystem::file_size(o.output);
+  m.threads = threads.count();
+  m.cpu = CpuName();
+  m.stages = clock.Stages();
+  m.peak_memory_bytes = PeakMemoryBytes();
+  const Int8Report report = MakeReport(result, m);
+  WriteFile(o.report, ToHtml(report));
+  WriteFile(std::filesystem::path(o.report).replace_extension(".json"), ToJson(report));
+  std::printf("report: %s\n", o.report.c_str());
+}
+
 void PrintPlan(const Int8Result& r) {
   int floats = 0;
   for (const auto& [name, node] : r.plan.nodes) floats += !node.quantized;
@@ -112,6 +148,8 @@ void PrintPlan(const Int8Result& r) {
 }
 
 void Run(const Options& o) {
+  StageClock clock;
+  clock.Begin("reading the model");
   const Model model = ReadOnnx(o.model);
   Session(model.graph, {});  // refuses unsupported operators before any work
   if (!o.plan.empty()) return Replay(o, model);
@@ -134,6 +172,7 @@ void Run(const Options& o) {
   options.calibration = o.calibration;
   options.tolerance = ParseTolerance(o.tolerance);
   options.exclude = o.exclude;
+  options.limit_pairs = !o.full_range_weights;
   options.refine = !o.no_refine;
   options.correct_bias = !o.no_bias_correction;
   options.threads = threads;
@@ -159,6 +198,7 @@ void Run(const Options& o) {
   };
   task.distortion =
       DistortionFor(prepared.graph, metric, dataset->Get(split.calibration[0]).inputs);
+  clock.Begin("calibrating");
   Int8Result result = QuantizeInt8(model, task, options);
   result.plan.model_hash = HashFile(o.model);
   result.plan.seed = o.data.seed;
@@ -169,6 +209,8 @@ void Run(const Options& o) {
   WriteOnnx(result.quantized, o.output);
   WritePlan(result.plan, PlanPath(o.output));
   std::printf("wrote %s and %s\n", o.output.c_str(), PlanPath(o.output).c_str());
+  if (!o.report.empty())
+    WriteReport(o, result, *dataset, evaluator, split.evaluation, threads, clock);
   if (!result.within_tolerance) {
     std::printf("the tolerance of %s was not reached\n", o.tolerance.c_str());
   }
@@ -187,6 +229,8 @@ void AddQuantize(CLI::App& app) {
   o->data.Add(*cmd, false);
   o->threads.Add(*cmd);
   cmd->add_option("--plan", o->plan, "Replay this Plan instead of making one");
+  cmd->add_option("--report", o->report,
+                  "One HTML page of what was tried and measured; its JSON goes beside it");
   cmd->add_option("--calibration", o->calibration, "auto, max, mse, entropy or percentile:P")
       ->capture_default_str();
   cmd->add_option("--activations", o->activations, "Type of the activation codes")
@@ -200,6 +244,8 @@ void AddQuantize(CLI::App& app) {
       ->capture_default_str();
   cmd->add_option("--exclude", o->exclude, "Nodes that stay float")->delimiter(',');
   cmd->add_option("--memory", o->memory, "Refuse to start if more would be needed, like 500MB");
+  cmd->add_flag("--full-range-weights", o->full_range_weights,
+                "Do not limit weight pairs; other engines may then saturate on CPUs without VNNI");
   cmd->add_flag("--no-refine", o->no_refine, "Keep one calibration rule for all tensors");
   cmd->add_flag("--no-bias-correction", o->no_bias_correction);
   cmd->callback([o] { Run(*o); });

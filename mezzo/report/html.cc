@@ -3,6 +3,7 @@
 #include <array>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 
 #include "mezzo/base/error.h"
 
@@ -73,8 +74,12 @@ std::string FormatNumber(double v, int digits) {
 std::string FormatPercent(double share, int decimals) {
   if (!std::isfinite(share)) return kDash;
   std::string text = Print("%.*f", decimals, 100 * share);
-  // a share that is there does not become nothing by rounding
-  if (share != 0 && std::strtod(text.c_str(), nullptr) == 0) text = Print("%.*g", 1, 100 * share);
+  const double shown = std::strtod(text.c_str(), nullptr);
+  // by rounding, what is there does not become nothing, nor most of it all
+  constexpr double kNoise = 1e-9;
+  if (shown == 0) text = Print("%.*g", 1, std::fabs(share) < kNoise ? 0 : 100 * share);
+  if (shown == 100 && share < 1 - kNoise)
+    text = ">" + Print("%.*f", decimals, 100 - std::pow(10, -decimals));
   return text + "%";
 }
 
@@ -114,6 +119,7 @@ void HtmlTable::Row(const std::vector<std::string>& cells, std::string_view css_
 }
 
 std::string HtmlTable::Html() const {
+  // the box scrolls, by keys too, where the page is narrower than the table
   std::string html = "<div class=\"scroll\" tabindex=\"0\"><table><thead><tr>";
   for (const Head& head : heads_)
     html += Cat("<th scope=\"col\"", head.column == Column::kNumber ? " class=\"n\">" : ">",
@@ -124,7 +130,7 @@ std::string HtmlTable::Html() const {
 std::string FillTemplate(std::string_view text,
                          const std::function<std::string(std::string_view)>& fill) {
   std::string out;
-  for (;;) {
+  for (;;) {  // a hole that is never closed stays as it is
     const size_t open = text.find("{{");
     const size_t close = text.find("}}", open);
     if (open == text.npos || close == text.npos) return out.append(text);

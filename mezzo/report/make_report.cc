@@ -1,8 +1,10 @@
+// Joins the Plan, the histograms and what was measured into one list per table of the page.
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <limits>
 #include <map>
+#include <set>
 
 #include "mezzo/algorithm/sites.h"
 #include "mezzo/calibrate/calibrators.h"
@@ -24,19 +26,43 @@ double Share(const std::map<std::string, int64_t>& macs, double total, const std
   return it == macs.end() || total == 0 ? 0 : static_cast<double>(it->second) / total;
 }
 
+// Who computes a value, and through which operators it came. A Conv whose Relu is part of it has no
+// value of its own to compare: the Relu's stands for both.
+struct Maker {
+  const Node* node = nullptr;
+  std::string ops;
+};
+
+Maker FindMaker(const Graph& graph, const Uses& uses, const Plan& plan,
+                const std::set<std::string>& compared, std::string value) {
+  Maker nearest;
+  std::string ops;
+  for (auto at = uses.producer.find(value); at != uses.producer.end();
+       at = uses.producer.find(value)) {
+    const Node& node = graph.nodes[at->second];
+    ops = ops.empty() ? node.op_type : node.op_type + ", " + ops;
+    if (plan.nodes.contains(node.name)) return {&node, ops};
+    if (!nearest.node) nearest = {&node, ops};
+    if (!node.HasInput(0) || compared.contains(node.inputs[0])) break;
+    value = node.inputs[0];
+  }
+  return nearest;
+}
+
 std::vector<ReportLayer> Layers(const Int8Result& r, const LayerComparison& comparison) {
-  const Graph& graph = r.prepared.graph;
-  const Uses uses(graph);
+  const Uses uses(r.prepared.graph);
   const double total = Total(r.macs);
+  std::set<std::string> compared;
+  for (const LayerDifference& d : comparison.layers) compared.insert(d.value);
   std::vector<ReportLayer> layers;
   for (const LayerDifference& d : comparison.layers) {
     ReportLayer layer{d.value, "", "", "", 0, d.sqnr_db, d.cosine, d.max_error};
-    if (const auto at = uses.producer.find(d.value); at != uses.producer.end()) {
-      const Node& node = graph.nodes[at->second];
-      layer.node = node.name;
-      layer.op = node.op_type;
-      layer.macs = Share(r.macs, total, node.name);
-      const auto plan = r.plan.nodes.find(node.name);
+    const Maker maker = FindMaker(r.prepared.graph, uses, r.plan, compared, d.value);
+    if (maker.node) {
+      layer.node = maker.node->name;
+      layer.op = maker.ops;
+      layer.macs = Share(r.macs, total, maker.node->name);
+      const auto plan = r.plan.nodes.find(maker.node->name);
       if (plan != r.plan.nodes.end()) layer.precision = plan->second.quantized ? "int8" : "float";
     }
     layers.push_back(layer);
@@ -56,6 +82,7 @@ double ClippedShare(const Histogram& h, double lo, double hi) {
   return h.count() ? static_cast<double>(clipped) / static_cast<double>(h.count()) : 0;
 }
 
+// Decibels between the values and the error that coding them makes; NaN without non-zero values.
 double GridSqnr(const Histogram& h, const ActivationPlan& a, IntFormat format) {
   double power = 0;
   const auto bins = h.bins();
@@ -87,6 +114,7 @@ ReportActivation Describe(const std::string& value, const ActivationPlan& a, con
   return out;
 }
 
+// All that have a grid. Those that no quantized node reads or makes are marked, and come last.
 std::vector<ReportActivation> Activations(const Int8Result& r, const LayerComparison& comparison) {
   std::map<std::string, double> sqnr;
   for (const LayerDifference& d : comparison.layers) sqnr[d.value] = d.sqnr_db;
@@ -124,7 +152,7 @@ std::vector<ReportFloatNode> Floats(const Int8Result& r) {
 
 // Those whose score fell most; where no score tells them apart, those with the lowest SQNR.
 std::vector<ReportSample> Worst(const ReportMeasurements& m) {
-  std::map<std::string, ReportSample> by_name;
+  std::map<std::string, ReportSample> by_name;  // layers are compared on fewer samples
   const auto at = [&](const std::string& name) -> ReportSample& {
     return by_name.try_emplace(name, ReportSample{name, kUnknown, kUnknown, kUnknown})
         .first->second;

@@ -1,4 +1,8 @@
+// The report as JSON. It is also what the charts of the page are drawn from, so figures are cut to
+// what a chart can show and histograms are already small.
 #include <cmath>
+#include <cstdio>
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 
 #include "mezzo/report/report.h"
@@ -85,6 +89,7 @@ Json Headline(const Int8Report& r) {
 }  // namespace
 
 std::string ToJson(const Int8Report& r) {
+  // every list is there, if only empty: readers need no checks
   Json json = Headline(r);
   for (const char* list :
        {"stages", "ladder", "float_nodes", "notes", "worst_samples", "layers", "activations"})

@@ -202,6 +202,23 @@ TEST(MakeReport, JoinsThePlanWithWhatWasMeasured) {
   }
 }
 
+// The prepared graph keeps Conv and Relu apart; the integers make them one.
+TEST(MakeReport, AValueAfterAFusedReluBelongsToItsConv) {
+  Int8Result result = SmallResult();
+  Graph& g = result.prepared.graph;
+  g.nodes[0].outputs = {"c"};
+  g.nodes.insert(g.nodes.begin() + 1, {"Relu", "", "relu", {"c"}, {"y"}, {}});
+  ReportMeasurements m;
+  m.layers.layers = {{"y", 20, 0.99, 1}};
+  const ReportLayer fused = MakeReport(result, m).layers.at(0);
+  EXPECT_EQ(fused.node, "first");
+  EXPECT_EQ(fused.op, "Conv, Relu");
+  EXPECT_EQ(fused.precision, "int8");
+  EXPECT_EQ(fused.macs, 0.75);
+  m.layers.layers.insert(m.layers.layers.begin(), {"c", 30, 1, 0});
+  EXPECT_EQ(MakeReport(result, m).layers.at(1).node, "relu") << "c speaks for the Conv";
+}
+
 TEST(StageClock, AddsUpStagesOfTheSameName) {
   StageClock clock;
   EXPECT_TRUE(clock.Stages().empty());
@@ -218,7 +235,10 @@ TEST(Html, FormatsForPeople) {
   EXPECT_EQ(FormatBytes(18.64e6), "18.6 MB");
   EXPECT_EQ(FormatPercent(0.00421), "0.42%");
   EXPECT_EQ(FormatPercent(0.000001), "0.0001%") << "something is not nothing";
-  EXPECT_EQ(FormatPercent(0), "0.00%");
+  EXPECT_EQ(FormatPercent(0), "0%");
+  EXPECT_EQ(FormatPercent(-1e-16), "0%") << "noise of a subtraction";
+  EXPECT_EQ(FormatPercent(0.99999, 1), ">99.9%") << "nor is most of it all";
+  EXPECT_EQ(FormatPercent(1, 1), "100.0%");
   EXPECT_EQ(FormatNumber(NAN), "–");
   EXPECT_EQ(FormatMilliseconds(0.25), "250 µs");
   EXPECT_EQ(FormatSeconds(3661), "61 min 1 s");

@@ -66,9 +66,10 @@ class Lowering {
   bool LowerConv(const Node& node, const QuantizedEnd* end);
   bool LowerMatMul(const Node& node, const QuantizedEnd* end, const Node* bias_add);
   bool LowerGemm(const Node& node, const QuantizedEnd* end);
-  bool AddProductOutput(Node& made, const Node& source, const CodeValue& x, const WeightCodes* w,
-                        float b_scale, const std::string& bias, size_t cols, size_t depth,
-                        const QuantizedEnd* end);
+  std::vector<double> BiasOf(const std::string& value, size_t cols);
+  bool AddProductOutput(Node& made, const Node& source, const CodeValue& x,
+                        const std::vector<float>& w_scale, const std::string& bias, size_t cols,
+                        size_t depth, const QuantizedEnd* end);
 
   // lowering_tables.cc
   bool LowerTable(const QuantizedEnd& end);

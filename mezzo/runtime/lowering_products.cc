@@ -1,7 +1,6 @@
 // Conv, MatMul and Gemm over codes, with codes or floats as their result.
 #include <algorithm>
 #include <cmath>
-#include <functional>
 
 #include "mezzo/runtime/lowering.h"
 
@@ -28,59 +27,62 @@ std::vector<int64_t> Wide(const std::vector<int32_t>& v) { return {v.begin(), v.
 
 }  // namespace
 
+// The real values of a constant bias: floats, or integers behind DequantizeLinear. Empty if it is
+// neither, or has another length than `cols`.
+std::vector<double> Lowering::BiasOf(const std::string& value, size_t cols) {
+  std::vector<double> real;
+  if (const Tensor* t = FloatConstant(value)) {
+    real.assign(t->span<float>().begin(), t->span<float>().end());
+  } else if (const Node* dq = Producer(value); dq && dq->Is("DequantizeLinear")) {
+    const Tensor codes = Evaluate(dq->inputs[0]), scale = Evaluate(dq->inputs[1]);
+    const Tensor zero = dq->HasInput(2) ? Evaluate(dq->inputs[2]) : Tensor();
+    if (!codes.defined() || !scale.defined() || scale.dtype() != DType::kFloat32) return {};
+    if (dq->HasInput(2) && !zero.defined()) return {};
+    const Tensor ints = Cast(codes, DType::kInt32);
+    const Tensor zeros = zero.defined() ? Cast(zero, DType::kInt32) : Tensor();
+    for (int64_t n = 0; n < ints.numel(); ++n) {
+      const int32_t z = zeros.defined() ? zeros.data<int32_t>()[zeros.numel() == 1 ? 0 : n] : 0;
+      real.push_back(static_cast<double>(scale.data<float>()[scale.numel() == 1 ? 0 : n]) *
+                     (static_cast<double>(ints.data<int32_t>()[n]) - z));
+    }
+  }
+  if (real.size() == 1) real.assign(cols, real[0]);
+  return real.size() == cols ? real : std::vector<double>{};
+}
+
 // Attributes and bias input of a product with `cols` columns: the output stage of lower.h.
+// `w_scale` has one value or one per column.
 bool Lowering::AddProductOutput(Node& made, const Node& source, const CodeValue& x,
-                                const WeightCodes* w, float b_scale, const std::string& bias,
+                                const std::vector<float>& w_scale, const std::string& bias,
                                 size_t cols, size_t depth, const QuantizedEnd* end) {
-  const std::vector<float> w_scale = w ? w->scale : std::vector<float>{b_scale};
   std::vector<float> scales;
   for (const float s : w_scale) scales.push_back(end ? x.scale * s / end->y.scale : x.scale * s);
   for (const float s : scales)
     if (!std::isfinite(s)) return Refuse(source, Cat("its output scale would be ", s));
-  if (!bias.empty()) {
-    std::vector<double> real;
-    if (const Tensor* t = FloatConstant(bias)) {
-      real.assign(t->span<float>().begin(), t->span<float>().end());
-    } else if (const Node* dq = Producer(bias); dq && dq->Is("DequantizeLinear")) {
-      const Tensor codes = Evaluate(dq->inputs[0]), scale = Evaluate(dq->inputs[1]);
-      if (!codes.defined() || !scale.defined() || scale.dtype() != DType::kFloat32 ||
-          (dq->HasInput(2) && !Evaluate(dq->inputs[2]).defined()))
-        return Refuse(source, "its bias is not constant");
-      const Tensor ints = Cast(codes, DType::kInt32);
-      Tensor zeros = dq->HasInput(2) ? Cast(Evaluate(dq->inputs[2]), DType::kInt32) : Tensor();
-      for (int64_t n = 0; n < ints.numel(); ++n) {
-        const int64_t s = scale.numel() == 1 ? 0 : n;
-        const int32_t z = zeros.defined() ? zeros.data<int32_t>()[zeros.numel() == 1 ? 0 : n] : 0;
-        real.push_back(static_cast<double>(scale.data<float>()[s]) *
-                       (static_cast<double>(ints.data<int32_t>()[n]) - z));
-      }
-    } else {
-      return Refuse(source, "its bias is not constant");
-    }
-    if (real.size() == 1 && cols > 1) real.assign(cols, real[0]);
-    if (real.size() != cols) return Refuse(source, "its bias has an unexpected shape");
-    std::vector<double> step;
-    for (size_t n = 0; n < cols; ++n)
-      step.push_back(static_cast<double>(x.scale) * w_scale[w_scale.size() == 1 ? 0 : n]);
-    std::vector<int32_t> codes;
-    if (BiasCodes(real, step, BiasLimit(depth), end ? end->y.scale : 0, codes)) {
-      const std::string name = Fresh(source.name + "/bias");
-      graph_.initializers[name] = Tensor::Vector(codes);
-      made.inputs.push_back(name);
-    } else {
-      std::vector<float> offsets;
-      for (const double b : real) offsets.push_back(static_cast<float>(end ? b / end->y.scale : b));
-      made.attributes["offsets"] = offsets;
-      report_.notes.push_back(Cat("node ", source.name,
-                                  ": its bias does not fit int32 in steps of ",
-                                  "x_scale * w_scale and is added in float"));
-    }
-  }
   made.attributes["scales"] = scales;
   if (end)
     SetOutput(made, *end);
   else
     made.attributes["y_type"] = std::string("float32");
+  if (bias.empty()) return true;
+
+  const std::vector<double> real = BiasOf(bias, cols);
+  if (real.empty()) return Refuse(source, "its bias is not a constant with a value per channel");
+  std::vector<double> step;
+  for (size_t n = 0; n < cols; ++n)
+    step.push_back(static_cast<double>(x.scale) * w_scale[w_scale.size() == 1 ? 0 : n]);
+  std::vector<int32_t> codes;
+  if (BiasCodes(real, step, BiasLimit(depth), end ? end->y.scale : 0, codes)) {
+    made.inputs.push_back(Fresh(source.name + "/bias"));
+    graph_.initializers[made.inputs.back()] = Tensor::Vector(codes);
+    return true;
+  }
+  std::vector<float> offsets;
+  for (const double b : real) offsets.push_back(static_cast<float>(end ? b / end->y.scale : b));
+  made.attributes["offsets"] = offsets;
+  report_.notes.push_back(Cat("node ", source.name,
+                              ": in steps of x_scale * w_scale its bias would ",
+                              "overflow int32 or lose precision; it is added in float"));
   return true;
 }
 
@@ -99,7 +101,7 @@ bool Lowering::LowerConv(const Node& node, const QuantizedEnd* end) {
   made.attributes["x_zero_point"] = int64_t{x->zero_point};
   if (!w->zero_point.empty()) made.attributes["w_zero_points"] = Wide(w->zero_point);
   const auto out = static_cast<size_t>(w->codes.dim(0));
-  if (!AddProductOutput(made, node, *x, &*w, 0, node.HasInput(2) ? node.inputs[2] : "", out,
+  if (!AddProductOutput(made, node, *x, w->scale, node.HasInput(2) ? node.inputs[2] : "", out,
                         static_cast<size_t>(w->codes.numel()) / std::max<size_t>(out, 1), end))
     return false;
   graph_.initializers[codes] = w->codes;
@@ -116,8 +118,9 @@ bool Lowering::LowerMatMul(const Node& node, const QuantizedEnd* end, const Node
   std::string bias;
   if (bias_add) {
     bias = bias_add->inputs[bias_add->inputs[0] == node.outputs[0]];
-    const Tensor* t = FloatConstant(bias);
-    if (!t || t->rank() != 1) return false;
+    const Node* dq = Producer(bias);
+    const Tensor values = Evaluate(dq && dq->Is("DequantizeLinear") ? dq->inputs[0] : bias);
+    if (!values.defined() || values.rank() != 1) return false;
   }
   std::optional<WeightCodes> w = WeightsOf(node.inputs[1]);
   if (w && w->codes.rank() == 2) {
@@ -127,7 +130,7 @@ bool Lowering::LowerMatMul(const Node& node, const QuantizedEnd* end, const Node
     Node made = Make("QMatMul", node, {a->value, codes}, out);
     made.attributes["a_zero_point"] = int64_t{a->zero_point};
     if (!w->zero_point.empty()) made.attributes["b_zero_points"] = Wide(w->zero_point);
-    if (!AddProductOutput(made, node, *a, &*w, 0, bias, static_cast<size_t>(w->codes.dim(1)),
+    if (!AddProductOutput(made, node, *a, w->scale, bias, static_cast<size_t>(w->codes.dim(1)),
                           static_cast<size_t>(w->codes.dim(0)), end))
       return false;
     graph_.initializers[codes] = w->codes;
@@ -140,7 +143,7 @@ bool Lowering::LowerMatMul(const Node& node, const QuantizedEnd* end, const Node
   Node made = Make("QMatMul", node, {a->value, b->value}, out);
   made.attributes["a_zero_point"] = int64_t{a->zero_point};
   if (b->zero_point) made.attributes["b_zero_points"] = std::vector<int64_t>{b->zero_point};
-  if (!AddProductOutput(made, node, *a, nullptr, b->scale, "", 1, 1, end)) return false;
+  if (!AddProductOutput(made, node, *a, {b->scale}, "", 1, 1, end)) return false;
   Emit(std::move(made));
   return true;
 }
@@ -161,7 +164,7 @@ bool Lowering::LowerGemm(const Node& node, const QuantizedEnd* end) {
   made.attributes["a_zero_point"] = int64_t{a->zero_point};
   if (!w->zero_point.empty()) made.attributes["b_zero_points"] = Wide(w->zero_point);
   if (transposed) made.attributes["transpose_b"] = int64_t{1};
-  if (!AddProductOutput(made, node, *a, &*w, 0, node.HasInput(2) ? node.inputs[2] : "",
+  if (!AddProductOutput(made, node, *a, w->scale, node.HasInput(2) ? node.inputs[2] : "",
                         static_cast<size_t>(w->codes.dim(column_axis)),
                         static_cast<size_t>(w->codes.dim(1 - column_axis)), end))
     return false;

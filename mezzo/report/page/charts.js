@@ -16,7 +16,7 @@ function number(v, digits = 4) {
 }
 
 function percent(v, digits = 3) {
-  return v === null || v === undefined ? "–" : number(100 * v, digits) + "%";
+  return v === null || v === undefined ? "–" : number(Math.abs(v) < 1e-9 ? 0 : 100 * v, digits) + "%";
 }
 
 function decibel(v) {
@@ -126,9 +126,9 @@ function lossPanel(report, losses) {
   const unit = report.metric.tolerance || 0.01;
   const at = (v) => Math.asinh(v / unit);
   const hi = Math.max(1.6 * unit, ...losses), lo = Math.min(0, ...losses);
-  const ticks = [0, 1, 3, 10, 30, 100, 300, 1000].filter((k) => k * unit <= 1.2 * hi).map((k) => [k * unit, percent(k * unit)]);
-  if (lo < -0.5 * unit) ticks.push([-unit, percent(-unit)]);
-  const bottom = Math.min(at(lo), lo < -0.5 * unit ? at(-unit) : 0), top = Math.max(at(hi), at(ticks[ticks.length - 1][0]), at(1.6 * unit));
+  const ticks = [-100, -30, -10, -3, -1, 0, 1, 3, 10, 30, 100, 300, 1000]
+    .filter((k) => k * unit <= 1.2 * hi && k * unit >= 1.2 * lo).map((k) => [k * unit, percent(k * unit)]);
+  const bottom = at(Math.min(lo, ticks[0][0])), top = at(Math.max(hi, ticks[ticks.length - 1][0]));
   return {title: "Loss of the metric", height: 170, ticks, y: (v) => (at(v) - bottom) / (top - bottom),
           of: (s) => s.loss, limit: report.metric.tolerance};
 }

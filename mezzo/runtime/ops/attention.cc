@@ -1,6 +1,6 @@
-// Attention (opset 23, with opset 24's nonpad_kv_seqlen): softmax(softcap(Q K^T * scale) + bias) V,
-// per head. Query heads share key/value heads in equal runs. A query that may attend to nothing
-// gives zeros.
+// Attention (opset 23, with 24's nonpad_kv_seqlen and 25's windows): softmax(softcap(Q K^T * scale)
+// + bias) V, per head. Query heads share key/value heads in equal runs. A query that may attend to
+// nothing gives zeros.
 #include "mezzo/runtime/ops/attention.h"
 
 #include <algorithm>
@@ -48,7 +48,10 @@ Tensor Append(const Node& node, const Tensor& past, const Tensor& now) {
 class Bias {
  public:
   Bias(OpContext& ctx, const Tensor& q, int64_t keys, int64_t past)
-      : causal_(ctx.node.Int("is_causal", 0) != 0), offsets_(q.dim(0), past) {
+      : causal_(ctx.node.Int("is_causal", 0) != 0),
+        left_(ctx.node.Int("left_window_size", -1)),
+        right_(ctx.node.Int("right_window_size", -1)),
+        offsets_(q.dim(0), past) {
     if (ctx.Has(6)) {
       valid_ = ToInts(ctx.Plain(6));
       Require(valid_.size() == offsets_.size(), "Attention ", ctx.node.name, ": ", valid_.size(),
@@ -77,7 +80,10 @@ class Bias {
     bool any = false;
     for (int64_t k = 0; k < keys; ++k) {
       float v = !mask_.defined() ? 0.0f : k < mask_keys_ ? MaskAt(at + k * strides_[3]) : kMasked;
-      if (causal_ && k > i + offsets_[b]) v = kMasked;
+      const int64_t ahead = k - i - offsets_[b];
+      const bool hidden = (causal_ && ahead > 0) || (left_ >= 0 && -ahead > left_) ||
+                          (right_ >= 0 && ahead > right_);
+      if (hidden) v = kMasked;
       if (!valid_.empty() && k >= valid_[b]) v = kMasked;
       row[k] = v;
       any = any || v != kMasked;
@@ -92,6 +98,7 @@ class Bias {
   }
 
   bool causal_;
+  int64_t left_, right_;          // keys within reach on either side (opset 25); -1: all
   std::vector<int64_t> offsets_;  // keys before the first query, by sample
   std::vector<int64_t> valid_;    // keys that exist, by sample; empty: all
   Tensor mask_;

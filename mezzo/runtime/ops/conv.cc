@@ -54,9 +54,10 @@ Tensor ConvRef(const Tensor& x_any, const Tensor& weights, const Tensor& bias, c
   float* to = y.data<float>();
   std::vector<int64_t> offsets(taps);
   for (int64_t n = 0; n < x.dim(0); ++n)
-    for (int64_t oc = 0; oc < m; ++oc)
+    for (int64_t oc = 0; oc < m; ++oc) {
+      TapWalk walk(w, 0);
       for (int64_t o = 0; o < w.out_size(); ++o) {
-        TapOffsets(w, o, offsets.data());
+        walk.Next(offsets.data());
         const int64_t first = n * x.dim(1) + oc / (m / groups) * depth;
         float sum = bias.defined() ? bias.data<float>()[oc] : 0.0f;
         for (int64_t t = 0; t < taps; ++t)
@@ -65,6 +66,7 @@ Tensor ConvRef(const Tensor& x_any, const Tensor& weights, const Tensor& bias, c
                            weights.data<float>()[(oc * depth + c) * taps + t], sum);
         *to++ = sum;
       }
+    }
   return y;
 }
 

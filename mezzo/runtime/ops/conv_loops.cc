@@ -36,8 +36,9 @@ struct Segments {
     const int64_t taps = w.taps();
     pointers.resize(count * taps);
     offsets.resize(taps);
+    TapWalk walk(w, begin);
     for (int64_t i = 0; i < count; ++i) {
-      TapOffsets(w, begin + i, offsets.data());
+      walk.Next(offsets.data());
       for (int64_t t = 0; t < taps; ++t)
         pointers[i * taps + t] = offsets[t] < 0 ? zeros : x + offsets[t] * stride;
     }

@@ -43,13 +43,13 @@ struct DivOp {
 struct MaxOp {
   template <class V>
   V operator()(V a, V b) const {
-    return (a > b) | (a != a) ? a : b;
+    return ((a > b) | (a != a)) ? a : b;
   }
 };
 struct MinOp {
   template <class V>
   V operator()(V a, V b) const {
-    return (a < b) | (a != a) ? a : b;
+    return ((a < b) | (a != a)) ? a : b;
   }
 };
 

@@ -1,8 +1,7 @@
 #include "mezzo/runtime/ops/integer.h"
 
-#include <algorithm>
-
 #include "mezzo/runtime/ops/families.h"
+#include "mezzo/runtime/ops/window.h"
 
 namespace mezzo {
 
@@ -29,76 +28,25 @@ std::vector<float> ScalesOf(const Tensor& t) {
   return {floats.span<float>().begin(), floats.span<float>().end()};
 }
 
-namespace {
-
-// One spatial axis of a window operator.
-struct Axis {
-  size_t in, kernel, stride, dilation, pad_before, pad_after, out;
-};
-
-size_t Positive(int64_t value, const char* what) {
-  Require(value > 0, what, " is ", value);
-  return static_cast<size_t>(value);
-}
-
-Axis AxisOf(const Node& node, int64_t in, int64_t kernel, size_t i, size_t spatial) {
-  const auto at = [&](const char* name, int64_t fallback, size_t k) {
-    const std::vector<int64_t> values = node.Ints(name);
-    Require(values.empty() || values.size() > k, "attribute ", name, " has ", values.size(),
-            " values");
-    return values.empty() ? fallback : values[k];
-  };
-  Axis a{static_cast<size_t>(in),
-         Positive(kernel, "kernel"),
-         Positive(at("strides", 1, i), "stride"),
-         Positive(at("dilations", 1, i), "dilation"),
-         0,
-         0,
-         0};
-  const size_t reach = (a.kernel - 1) * a.dilation + 1;
-  const std::string mode = node.String("auto_pad", "NOTSET");
-  if (mode == "SAME_UPPER" || mode == "SAME_LOWER") {
-    a.out = (a.in + a.stride - 1) / a.stride;
-    const size_t covered = (a.out - 1) * a.stride + reach;
-    const size_t total = covered > a.in ? covered - a.in : 0;
-    a.pad_before = mode == "SAME_UPPER" ? total / 2 : total - total / 2;
-    a.pad_after = total - a.pad_before;
-    return a;
-  }
-  if (mode != "VALID") {
-    const int64_t before = at("pads", 0, i), after = at("pads", 0, i + spatial);
-    Require(before >= 0 && after >= 0, "negative padding is not supported here");
-    a.pad_before = static_cast<size_t>(before);
-    a.pad_after = static_cast<size_t>(after);
-  }
-  const size_t padded = a.in + a.pad_before + a.pad_after;
-  Require(padded >= reach, "window of ", reach, " does not fit into ", padded);
-  const bool ceil = node.Int("ceil_mode", 0) != 0;
-  a.out = (padded - reach + (ceil ? a.stride - 1 : 0)) / a.stride + 1;
-  // a window must begin inside the image or the padding before it
-  if (ceil && (a.out - 1) * a.stride >= a.in + a.pad_before) --a.out;
-  return a;
-}
-
-}  // namespace
-
 WindowGeometry GeometryOf(const Node& node, const Shape& x, std::vector<int64_t> kernel) {
-  const size_t spatial = x.size() - 2;
   Require(x.size() == 3 || x.size() == 4, "got shape ", ToString(x),
           ", needs (N, C, L) or (N, C, H, W)");
-  Require(kernel.size() == spatial, "kernel has ", kernel.size(), " dimensions, needs ", spatial);
-  Axis h{1, 1, 1, 1, 0, 0, 1};
-  if (spatial == 2) h = AxisOf(node, x[2], kernel[0], 0, 2);
-  const Axis w = AxisOf(node, x.back(), kernel.back(), spatial - 1, spatial);
+  const Window w = ReadWindow(node, x, kernel);
+  const auto at = [](const Dims3& dims, size_t i) {
+    Require(dims[i] >= 0, "negative padding is not supported here");
+    return static_cast<size_t>(dims[i]);
+  };
   WindowGeometry g;
   QConvShape& s = g.shape;
   s.batch = static_cast<size_t>(x[0]);
   s.in_c = s.out_c = static_cast<size_t>(x[1]);
-  s.in_h = h.in, s.kernel_h = h.kernel, s.stride_h = h.stride, s.dilation_h = h.dilation;
-  s.in_w = w.in, s.kernel_w = w.kernel, s.stride_w = w.stride, s.dilation_w = w.dilation;
-  s.pad_top = h.pad_before, s.out_h = h.out;
-  s.pad_left = w.pad_before, s.out_w = w.out;
-  g.pad_bottom = h.pad_after, g.pad_right = w.pad_after;
+  s.in_h = at(w.in, 1), s.in_w = at(w.in, 2);
+  s.out_h = at(w.out, 1), s.out_w = at(w.out, 2);
+  s.kernel_h = at(w.kernel, 1), s.kernel_w = at(w.kernel, 2);
+  s.stride_h = at(w.stride, 1), s.stride_w = at(w.stride, 2);
+  s.dilation_h = at(w.dilation, 1), s.dilation_w = at(w.dilation, 2);
+  s.pad_top = at(w.pad, 1), s.pad_left = at(w.pad, 2);
+  g.pad_bottom = at(w.pad_end, 1), g.pad_right = at(w.pad_end, 2);
   return g;
 }
 

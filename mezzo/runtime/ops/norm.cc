@@ -6,12 +6,15 @@
 #include <algorithm>
 #include <cmath>
 
+#include "mezzo/kernels/vmath/vector.h"
 #include "mezzo/runtime/ops/families.h"
 #include "mezzo/runtime/ops/float_io.h"
 #include "mezzo/runtime/ops/op_util.h"
 
 namespace mezzo {
 namespace {
+
+using vmath::F8;
 
 struct Extents {
   int64_t samples, channels, pixels;
@@ -31,20 +34,24 @@ const float* Parameter(OpContext& ctx, size_t i, int64_t count) {
   return t.data<float>();
 }
 
-// y = x * scale[c] + shift[c], in either layout.
+// y = x * scale[c] + shift[c], in either layout; y may be x.
 void ScaleChannels(const Tensor& x, const Extents& e, const float* scale, const float* shift,
                    Tensor& y, const Threads& threads) {
   const float* in = x.data<float>();
   float* out = y.data<float>();
   const bool last = x.layout() == Layout::kChannelsLast && x.rank() > 2;
   const int64_t rows = e.samples * (last ? e.pixels : e.channels);
-  const int64_t length = last ? e.channels : e.pixels;
-  threads.For(rows, 1 + kGrain / (length + 1), [&](size_t begin, size_t end) {
-    for (int64_t r = begin; r < static_cast<int64_t>(end); ++r)
-      for (int64_t i = r * length; i < (r + 1) * length; ++i) {
-        const int64_t c = last ? i - r * length : r % e.channels;
-        out[i] = in[i] * scale[c] + shift[c];
+  const int64_t n = last ? e.channels : e.pixels;
+  threads.For(rows, 1 + kGrain / (n + 1), [&](size_t begin, size_t end) {
+    for (int64_t r = begin; r < static_cast<int64_t>(end); ++r) {
+      const int64_t at = r * n, c = r % e.channels;
+      if (last) {
+        vmath::Map2(in + at, scale, out + at, n, [](F8 v, F8 s) { return v * s; });
+        vmath::Map2(out + at, shift, out + at, n, [](F8 v, F8 s) { return v + s; });
+      } else {
+        vmath::Map(in + at, out + at, n, [&](F8 v) { return v * scale[c] + shift[c]; });
       }
+    }
   });
 }
 
@@ -88,9 +95,8 @@ void BatchNormalization(OpContext& ctx) {
     scale[c] = gamma[c] / std::sqrt(variance[c] + epsilon);
     shift[c] = beta[c] - mean[c] * scale[c];
   }
-  const Tensor x = ctx.in[0];
-  ctx.out[0] = Tensor(DType::kFloat32, x.shape(), x.layout());
-  ScaleChannels(x, e, scale.data(), shift.data(), ctx.out[0], ctx.threads);
+  ctx.out[0] = ctx.TakeOrMake(0, DType::kFloat32);
+  ScaleChannels(ctx.in[0], e, scale.data(), shift.data(), ctx.out[0], ctx.threads);
 }
 
 // Normalizes each of `groups` stretches of channels of each sample, then scales by channel. The

@@ -4,12 +4,15 @@
 #include <algorithm>
 #include <cmath>
 
+#include "mezzo/kernels/vmath/vector.h"
 #include "mezzo/runtime/ops/families.h"
 #include "mezzo/runtime/ops/float_io.h"
 #include "mezzo/runtime/ops/window.h"
 
 namespace mezzo {
 namespace {
+
+using vmath::F8;
 
 // Runs body(x, y, o, offsets) for each sample's channels-last pixels x and each output pixel o,
 // where y is the row of channels to fill.
@@ -23,8 +26,9 @@ Tensor PoolPixels(OpContext& ctx, const Tensor& any, const Window& w, Body&& bod
   const int64_t work = channels * w.taps() + 1;
   ctx.threads.For(x.dim(0) * out, 1 + 20000 / work, [&](size_t begin, size_t end) {
     std::vector<int64_t> offsets(w.taps());
+    TapWalk walk(w, begin % out);
     for (int64_t i = begin; i < static_cast<int64_t>(end); ++i) {
-      TapOffsets(w, i % out, offsets.data());
+      walk.Next(offsets.data());
       body(from + i / out * w.in_size() * channels, to + i * channels, i % out, offsets);
     }
   });
@@ -56,10 +60,11 @@ void AveragePool(OpContext& ctx) {
     for (const int64_t t : taps) {
       if (t < 0) continue;
       ++count;
-      for (int64_t c = 0; c < channels; ++c) out[c] += in[t * channels + c];
+      vmath::Map2(out, in + t * channels, out, channels, [](F8 a, F8 b) { return a + b; });
     }
     if (include_pad) count = PaddedTaps(w, o);
-    for (int64_t c = 0; c < channels; ++c) out[c] /= static_cast<float>(count);
+    const auto divisor = static_cast<float>(count);
+    vmath::Map(out, out, channels, [&](F8 v) { return v / divisor; });
   };
   ctx.out[0] = PoolPixels(ctx, x, w, body);
 }

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 
+#include "mezzo/kernels/vmath/vector.h"
 #include "mezzo/runtime/ops/pool.h"
 #include "mezzo/runtime/ops/window.h"
 
@@ -27,8 +28,9 @@ void MaxRow(const T* in, T* out, int64_t channels, const std::vector<int64_t>& t
   std::fill(out, out + channels, Lowest<T>());
   for (const int64_t t : taps) {
     if (t < 0) continue;
-    const T* row = in + t * channels;
-    for (int64_t c = 0; c < channels; ++c) out[c] = Above(row[c], out[c]) ? row[c] : out[c];
+    // NaN is above everything, as in Above().
+    vmath::Map2(in + t * channels, out, out, channels,
+                [](auto v, auto best) { return (v > best) | (v != v) ? v : best; });
   }
 }
 
@@ -40,8 +42,9 @@ void MaxPixels(const Tensor& x, const Window& w, Tensor& y, const Threads& threa
   const int64_t grain = 1 + 20000 / (channels * w.taps() + 1);
   threads.For(x.dim(0) * out, grain, [&](size_t begin, size_t end) {
     std::vector<int64_t> offsets(w.taps());
+    TapWalk walk(w, begin % out);
     for (int64_t i = begin; i < static_cast<int64_t>(end); ++i) {
-      TapOffsets(w, i % out, offsets.data());
+      walk.Next(offsets.data());
       MaxRow(from + i / out * w.in_size() * channels, to + i * channels, channels, offsets);
     }
   });
@@ -60,8 +63,9 @@ template <class T>
 void MaxWithIndices(const Tensor& x, const Window& w, bool column_major, Tensor& y, Tensor& index) {
   const int64_t planes = x.dim(0) * x.dim(1), out = w.out_size();
   std::vector<int64_t> offsets(w.taps());
+  TapWalk walk(w, 0);
   for (int64_t o = 0; o < out; ++o) {
-    TapOffsets(w, o, offsets.data());
+    walk.Next(offsets.data());
     for (int64_t p = 0; p < planes; ++p) {
       const T* in = x.data<T>() + p * w.in_size();
       T best = Lowest<T>();
@@ -88,7 +92,9 @@ void MaxPool(OpContext& ctx) {
   const Tensor& any = ctx.in[0];
   const Window w = ReadWindow(ctx.node, any.shape(), ctx.node.Ints("kernel_shape"));
   const Shape shape = WindowShape(w, any.dim(0), any.dim(1), w.out);
-  WithType(any.dtype(), [&]<class T>() {
+  Require(any.dtype() != DType::kBool, "MaxPool ", ctx.node.name, ": input of type bool");
+  WithType(any.dtype(), [&]<class U>() {
+    using T = std::conditional_t<std::is_same_v<U, bool>, uint8_t, U>;
     if (ctx.out.size() > 1) {
       ctx.out[0] = Tensor(any.dtype(), shape);
       ctx.out[1] = Tensor(DType::kInt64, shape);

@@ -115,19 +115,45 @@ Shape WindowShape(const Window& w, int64_t n, int64_t c, const Dims3& dims) {
   return shape;
 }
 
-void TapOffsets(const Window& w, int64_t o, int64_t* offsets) {
-  const Dims3 at{o / (w.out[1] * w.out[2]), o / w.out[2] % w.out[1], o % w.out[2]};
+TapWalk::TapWalk(const Window& window, int64_t first)
+    : w_(window),
+      at_{first / (w_.out[1] * w_.out[2]), first / w_.out[2] % w_.out[1], first % w_.out[2]} {
+  for (int64_t d = 0; d < w_.kernel[0]; ++d)
+    for (int64_t h = 0; h < w_.kernel[1]; ++h)
+      for (int64_t c = 0; c < w_.kernel[2]; ++c)
+        inner_.push_back((d * w_.dilation[0] * w_.in[1] + h * w_.dilation[1]) * w_.in[2] +
+                         c * w_.dilation[2]);
+}
+
+void TapWalk::Next(int64_t* offsets) {
   Dims3 start;
-  for (int i = 0; i < 3; ++i) start[i] = at[i] * w.stride[i] - w.pad[i];
-  for (int64_t kd = 0; kd < w.kernel[0]; ++kd) {
-    const int64_t d = start[0] + kd * w.dilation[0];
-    for (int64_t kh = 0; kh < w.kernel[1]; ++kh) {
-      const int64_t h = start[1] + kh * w.dilation[1];
-      const bool row = d >= 0 && d < w.in[0] && h >= 0 && h < w.in[1];
-      for (int64_t kw = 0; kw < w.kernel[2]; ++kw) {
-        const int64_t c = start[2] + kw * w.dilation[2];
-        const bool inside = row && c >= 0 && c < w.in[2];
-        *offsets++ = inside ? (d * w.in[1] + h) * w.in[2] + c : -1;
+  bool inside = true;
+  for (int i = 0; i < 3; ++i) {
+    start[i] = at_[i] * w_.stride[i] - w_.pad[i];
+    inside = inside && start[i] >= 0 && start[i] + Extent(w_, i) <= w_.in[i];
+  }
+  if (inside) {
+    const int64_t base = (start[0] * w_.in[1] + start[1]) * w_.in[2] + start[2];
+    for (size_t t = 0; t < inner_.size(); ++t) offsets[t] = base + inner_[t];
+  } else {
+    Edge(start, offsets);
+  }
+  for (int i = 2; i >= 0; --i) {
+    if (++at_[i] < w_.out[i]) break;
+    at_[i] = 0;
+  }
+}
+
+void TapWalk::Edge(const Dims3& start, int64_t* offsets) const {
+  for (int64_t kd = 0; kd < w_.kernel[0]; ++kd) {
+    const int64_t d = start[0] + kd * w_.dilation[0];
+    for (int64_t kh = 0; kh < w_.kernel[1]; ++kh) {
+      const int64_t h = start[1] + kh * w_.dilation[1];
+      const bool row = d >= 0 && d < w_.in[0] && h >= 0 && h < w_.in[1];
+      for (int64_t kw = 0; kw < w_.kernel[2]; ++kw) {
+        const int64_t c = start[2] + kw * w_.dilation[2];
+        const bool inside = row && c >= 0 && c < w_.in[2];
+        *offsets++ = inside ? (d * w_.in[1] + h) * w_.in[2] + c : -1;
       }
     }
   }

@@ -35,8 +35,21 @@ Window ReadTransposedWindow(const Node& node, const Shape& x, const std::vector<
 // (n, c, the spatial part of `dims`).
 Shape WindowShape(const Window& w, int64_t n, int64_t c, const Dims3& dims);
 
-// Offsets, in pixels, of what tap t of the window at output pixel o reads: -1 in the padding.
-// Fills offsets[0 .. taps).
-void TapOffsets(const Window& w, int64_t o, int64_t* offsets);
+// Walks the output pixels from one on, in order.
+class TapWalk {
+ public:
+  TapWalk(const Window& window, int64_t first);
+
+  // The offsets, in pixels, of what each tap reads at the present output pixel, -1 in the padding;
+  // then goes to the next pixel. Fills offsets[0, taps).
+  void Next(int64_t* offsets);
+
+ private:
+  void Edge(const Dims3& start, int64_t* offsets) const;
+
+  const Window& w_;
+  Dims3 at_;
+  std::vector<int64_t> inner_;  // tap offsets from the first tap, where all are inside
+};
 
 }  // namespace mezzo
