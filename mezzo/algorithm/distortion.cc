@@ -6,15 +6,15 @@
 namespace mezzo {
 namespace {
 
-double RelativeError(const Tensor& f, const Tensor& q) {
-  double error = 0, power = 0;
+DistortionTerm RelativeError(const Tensor& f, const Tensor& q) {
+  DistortionTerm t;
   const auto a = f.span<float>(), b = q.span<float>();
   for (size_t i = 0; i < a.size(); ++i) {
     const double d = static_cast<double>(b[i]) - a[i];
-    error += d * d;
-    power += static_cast<double>(a[i]) * a[i];
+    t.sum += d * d;
+    t.weight += static_cast<double>(a[i]) * a[i];
   }
-  return power > 0 ? error / power : error;
+  return t;
 }
 
 // log sum exp of a row
@@ -45,28 +45,27 @@ double KlProbabilities(const float* f, const float* q, int64_t n) {
 
 }  // namespace
 
-double Distortion(DistortionKind kind, const std::vector<Tensor>& f, const std::vector<Tensor>& q) {
-  if (kind == DistortionKind::kRelativeError || f[0].rank() == 0 || f[0].numel() == 0) {
-    double sum = 0;
-    int counted = 0;
-    for (size_t i = 0; i < f.size(); ++i) {
-      if (f[i].dtype() != DType::kFloat32 || f[i].numel() == 0) continue;
-      Require(q[i].shape() == f[i].shape(), "output ", i, " has shape ", ToString(q[i].shape()),
-              ", the float model's ", ToString(f[i].shape()));
-      sum += RelativeError(f[i], q[i]);
-      ++counted;
+std::vector<DistortionTerm> DistortionTerms(DistortionKind kind, const std::vector<Tensor>& f,
+                                            const std::vector<Tensor>& q) {
+  std::vector<DistortionTerm> terms;
+  for (size_t i = 0; i < f.size(); ++i) {
+    Require(q[i].shape() == f[i].shape(), "output ", i, " has shape ", ToString(q[i].shape()),
+            ", the float model's ", ToString(f[i].shape()));
+    const bool real = f[i].dtype() == DType::kFloat32 && f[i].numel() > 0;
+    if (kind == DistortionKind::kRelativeError) {
+      terms.push_back(real ? RelativeError(f[i], q[i]) : DistortionTerm{});
+      continue;
     }
-    return counted ? sum / counted : 0;
+    Require(real && f[i].rank() > 0, "output 0 holds no distributions");
+    const int64_t n = f[i].shape().back(), rows = f[i].numel() / n;
+    DistortionTerm t{0, static_cast<double>(rows)};
+    for (int64_t r = 0; r < rows; ++r) {
+      const float *a = f[i].data<float>() + r * n, *b = q[i].data<float>() + r * n;
+      t.sum += kind == DistortionKind::kKlLogits ? KlLogits(a, b, n) : KlProbabilities(a, b, n);
+    }
+    return {t};
   }
-  Require(q[0].shape() == f[0].shape(), "output 0 has shape ", ToString(q[0].shape()),
-          ", the float model's ", ToString(f[0].shape()));
-  const int64_t n = f[0].shape().back(), rows = f[0].numel() / n;
-  double sum = 0;
-  for (int64_t r = 0; r < rows; ++r) {
-    const float *a = f[0].data<float>() + r * n, *b = q[0].data<float>() + r * n;
-    sum += kind == DistortionKind::kKlLogits ? KlLogits(a, b, n) : KlProbabilities(a, b, n);
-  }
-  return sum / static_cast<double>(rows);
+  return terms;
 }
 
 DistortionKind DistortionFor(const Graph& graph, const std::string& metric,
@@ -105,13 +104,20 @@ TuningSet::TuningSet(const Graph& float_graph, DistortionKind kind, const Sample
 double TuningSet::Measure(const Graph& graph, size_t count) const {
   const size_t n = std::min(count, size());
   const Session session(graph, {});
-  std::vector<double> each(n);
+  std::vector<std::vector<DistortionTerm>> each(n);
   threads_.Each(n, [&](size_t i, size_t) {
-    each[i] = Distortion(kind_, outputs_[i], session.Run(inputs_[i]));
+    each[i] = DistortionTerms(kind_, outputs_[i], session.Run(inputs_[i]));
   });
-  double sum = 0;
-  for (const double d : each) sum += d;
-  return sum / static_cast<double>(n);
+  double total = 0;
+  size_t counted = 0;
+  for (size_t output = 0; output < each[0].size(); ++output) {
+    DistortionTerm all;  // in the order of the samples
+    for (const auto& terms : each) all.sum += terms[output].sum, all.weight += terms[output].weight;
+    if (all.weight == 0) continue;
+    total += all.sum / all.weight;
+    ++counted;
+  }
+  return counted ? total / static_cast<double>(counted) : 0;
 }
 
 }  // namespace mezzo

@@ -18,8 +18,13 @@ enum class DistortionKind : uint8_t {
   kKlProbabilities,  // the same for outputs that are distributions already
 };
 
-// `kind` between the outputs of one sample. Not finite if q is not.
-double Distortion(DistortionKind kind, const std::vector<Tensor>& f, const std::vector<Tensor>& q);
+// What one sample adds to a distortion: for each output (for KL only the first) a sum and what it
+// is divided by.
+struct DistortionTerm {
+  double sum = 0, weight = 0;
+};
+std::vector<DistortionTerm> DistortionTerms(DistortionKind kind, const std::vector<Tensor>& f,
+                                            const std::vector<Tensor>& q);
 
 // The kind that suits a metric, by what the model's first output looks like on one sample: KL for
 // classify, ctc, agreement and kl; relative error for the others.

@@ -5,9 +5,10 @@
 #include <cstdio>
 #include <string>
 
-// clang-format off: jpeglib.h needs <cstdio> before it, jerror.h needs jpeglib.h.
-#include <jerror.h>
+// jpeglib.h needs <cstdio> before it, jerror.h needs jpeglib.h.
+// clang-format off
 #include <jpeglib.h>
+#include <jerror.h>
 // clang-format on
 
 #include "mezzo/base/error.h"
@@ -16,8 +17,8 @@
 namespace mezzo {
 namespace {
 
-constexpr int kMaxScans =
-    200;  // a progressive file of many empty scans would keep us busy for hours
+// A progressive file of many empty scans would keep us busy for hours.
+constexpr int kMaxScans = 200;
 
 struct Decoder {
   jpeg_decompress_struct jpeg;

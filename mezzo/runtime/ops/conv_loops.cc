@@ -29,19 +29,23 @@ constexpr int64_t kLane = 8;
 // Where each tap of some output pixels of one sample begins, row by row; padding reads zeros.
 struct Segments {
   std::vector<const float*> pointers;
-  std::vector<int64_t> offsets;
+  std::vector<float> rows;
 
   void Fill(const Window& w, const float* x, int64_t stride, const float* zeros, int64_t begin,
             int64_t count) {
     const int64_t taps = w.taps();
-    pointers.resize(count * taps);
-    offsets.resize(taps);
-    TapWalk walk(w, begin);
-    for (int64_t i = 0; i < count; ++i) {
-      walk.Next(offsets.data());
-      for (int64_t t = 0; t < taps; ++t)
-        pointers[i * taps + t] = offsets[t] < 0 ? zeros : x + offsets[t] * stride;
-    }
+    if (pointers.size() < static_cast<size_t>(count * taps)) pointers.resize(count * taps);
+    TapWalk walk(w, begin, stride);
+    for (int64_t i = 0; i < count; ++i) walk.Next(x, zeros, pointers.data() + i * taps);
+  }
+
+  // Joins the segments of each row: for a few channels that costs less than the jumps do.
+  void Join(int64_t count, int64_t taps, int64_t depth) {
+    rows.resize(count * taps * depth);
+    float* to = rows.data();
+    for (int64_t i = 0; i < count * taps; ++i)
+      for (int64_t c = 0; c < depth; ++c) *to++ = pointers[i][c];
+    for (int64_t i = 0; i < count; ++i) pointers[i] = rows.data() + i * taps * depth;
   }
 };
 
@@ -59,8 +63,12 @@ void ConvBlock(const Task& task, const float* x, float* y, int64_t g, int64_t be
   const PackedConv& k = task.weights;
   segments.Fill(task.w, x + g * k.channels_in, k.groups * k.channels_in, task.zeros, begin, count);
   const int64_t first = g * k.channels_out, stride = k.groups * k.channels_out;
-  SgemmBlock({segments.pointers.data(), k.taps, k.channels_in}, count, k.matrices[g], p0, p1,
-             y + begin * stride + first, stride, {task.bias ? task.bias + first : nullptr, 0});
+  const bool join = k.channels_in <= 4 && k.taps > 1;
+  if (join) segments.Join(count, k.taps, k.channels_in);
+  const GemmRows rows{segments.pointers.data(), join ? 1 : k.taps,
+                      join ? k.taps * k.channels_in : k.channels_in};
+  SgemmBlock(rows, count, k.matrices[g], p0, p1, y + begin * stride + first, stride,
+             {task.bias ? task.bias + first : nullptr, 0});
 }
 
 // P pixels by V vectors of channels: each weight is loaded once for all pixels.

@@ -115,36 +115,54 @@ Shape WindowShape(const Window& w, int64_t n, int64_t c, const Dims3& dims) {
   return shape;
 }
 
-TapWalk::TapWalk(const Window& window, int64_t first)
+TapWalk::TapWalk(const Window& window, int64_t first, int64_t stride)
     : w_(window),
+      stride_(stride),
       at_{first / (w_.out[1] * w_.out[2]), first / w_.out[2] % w_.out[1], first % w_.out[2]} {
   for (int64_t d = 0; d < w_.kernel[0]; ++d)
     for (int64_t h = 0; h < w_.kernel[1]; ++h)
       for (int64_t c = 0; c < w_.kernel[2]; ++c)
-        inner_.push_back((d * w_.dilation[0] * w_.in[1] + h * w_.dilation[1]) * w_.in[2] +
-                         c * w_.dilation[2]);
+        inner_.push_back(
+            ((d * w_.dilation[0] * w_.in[1] + h * w_.dilation[1]) * w_.in[2] + c * w_.dilation[2]) *
+            stride_);
 }
 
 void TapWalk::Next(int64_t* offsets) {
   Dims3 start;
+  if (const int64_t base = Begin(start); base >= 0)
+    for (size_t t = 0; t < inner_.size(); ++t) offsets[t] = base + inner_[t];
+  else
+    Edge(start, [&](int64_t offset) { *offsets++ = offset; });
+  Step();
+}
+
+void TapWalk::Next(const float* x, const float* zeros, const float** pointers) {
+  Dims3 start;
+  if (const int64_t base = Begin(start); base >= 0)
+    for (size_t t = 0; t < inner_.size(); ++t) pointers[t] = x + base + inner_[t];
+  else
+    Edge(start, [&](int64_t offset) { *pointers++ = offset < 0 ? zeros : x + offset; });
+  Step();
+}
+
+int64_t TapWalk::Begin(Dims3& start) const {
   bool inside = true;
   for (int i = 0; i < 3; ++i) {
     start[i] = at_[i] * w_.stride[i] - w_.pad[i];
     inside = inside && start[i] >= 0 && start[i] + Extent(w_, i) <= w_.in[i];
   }
-  if (inside) {
-    const int64_t base = (start[0] * w_.in[1] + start[1]) * w_.in[2] + start[2];
-    for (size_t t = 0; t < inner_.size(); ++t) offsets[t] = base + inner_[t];
-  } else {
-    Edge(start, offsets);
-  }
+  return inside ? ((start[0] * w_.in[1] + start[1]) * w_.in[2] + start[2]) * stride_ : -1;
+}
+
+void TapWalk::Step() {
   for (int i = 2; i >= 0; --i) {
     if (++at_[i] < w_.out[i]) break;
     at_[i] = 0;
   }
 }
 
-void TapWalk::Edge(const Dims3& start, int64_t* offsets) const {
+template <class Put>
+void TapWalk::Edge(const Dims3& start, Put&& put) const {
   for (int64_t kd = 0; kd < w_.kernel[0]; ++kd) {
     const int64_t d = start[0] + kd * w_.dilation[0];
     for (int64_t kh = 0; kh < w_.kernel[1]; ++kh) {
@@ -153,7 +171,7 @@ void TapWalk::Edge(const Dims3& start, int64_t* offsets) const {
       for (int64_t kw = 0; kw < w_.kernel[2]; ++kw) {
         const int64_t c = start[2] + kw * w_.dilation[2];
         const bool inside = row && c >= 0 && c < w_.in[2];
-        *offsets++ = inside ? (d * w_.in[1] + h) * w_.in[2] + c : -1;
+        put(inside ? ((d * w_.in[1] + h) * w_.in[2] + c) * stride_ : -1);
       }
     }
   }

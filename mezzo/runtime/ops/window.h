@@ -35,19 +35,27 @@ Window ReadTransposedWindow(const Node& node, const Shape& x, const std::vector<
 // (n, c, the spatial part of `dims`).
 Shape WindowShape(const Window& w, int64_t n, int64_t c, const Dims3& dims);
 
-// Walks the output pixels from one on, in order.
+// Walks the output pixels from one on, in order, and says what each tap of the window reads there.
 class TapWalk {
  public:
-  TapWalk(const Window& window, int64_t first);
+  // Offsets count pixels times `stride`. The window must outlive the walk.
+  TapWalk(const Window& window, int64_t first, int64_t stride = 1);
 
-  // The offsets, in pixels, of what each tap reads at the present output pixel, -1 in the padding;
-  // then goes to the next pixel. Fills offsets[0, taps).
+  // Fills offsets[0, taps) for the present output pixel, -1 in the padding; then goes to the next.
   void Next(int64_t* offsets);
 
+  // The same as pointers from x on; `zeros` in the padding.
+  void Next(const float* x, const float* zeros, const float** pointers);
+
  private:
-  void Edge(const Dims3& start, int64_t* offsets) const;
+  // The offset of the first tap, or -1 if not all taps are inside; sets start.
+  int64_t Begin(Dims3& start) const;
+  void Step();
+  template <class Put>
+  void Edge(const Dims3& start, Put&& put) const;
 
   const Window& w_;
+  int64_t stride_;
   Dims3 at_;
   std::vector<int64_t> inner_;  // tap offsets from the first tap, where all are inside
 };
