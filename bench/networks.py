@@ -194,6 +194,10 @@ NETWORKS = [
 ]  # fmt: skip
 
 
+def output_name(model, index):
+    return onnx.load(model, load_external_data=False).graph.output[index].name
+
+
 def network_named(name):
     for network in NETWORKS:
         if network.name == name:

@@ -65,8 +65,7 @@ class Workflow {
     plan().float_metric = task_.metric(graph());
     Say(Cat("float: ", task_.metric_name, " ", plan().float_metric));
     ChooseCalibration();
-    if (options_.refine) RefineRanges();
-    if (options_.correct_bias) CorrectBias();
+    if (!Holds() && options_.refine) RefineRanges();
     HoldTolerance();
     plan().notes.clear();
     result_.quantized = ApplyPlan(result_.prepared, plan(), &plan().notes);
@@ -177,80 +176,96 @@ class Workflow {
       AddStep(choices[i].Name(), order.back().first, false, false);
     }
     std::sort(order.begin(), order.end());
-    for (size_t i = 0; i < std::min<size_t>(5, order.size()); ++i)
+    for (size_t i = 0; i < std::min<size_t>(4, order.size()); ++i)
       rivals_.push_back(choices[order[i].second]);
-    SetGrids(rivals_[0]);
-    distortion_ = order[0].first;
     plan().ladder[first + order[0].second].kept = true;
-    AddStep("all layers, " + rivals_[0].Name(), distortion_, true, true);
+    KeepBest(order[0].first);
+    AddStep("all layers, " + plan().activations.begin()->second.calibration, distortion_, true,
+            true);
+  }
+
+  // The best few rules, each with its biases corrected, against the best without.
+  void KeepBest(double uncorrected) {
+    SetGrids(rivals_[0]);
+    distortion_ = uncorrected;
+    Plan best = plan();
+    for (const Choice& rival : rivals_) {
+      if (!options_.correct_bias) break;
+      SetGrids(rival);
+      SetBiasShifts();
+      const double d = Distort();
+      AddStep(rival.Name() + ", biases corrected", d, d < distortion_, false);
+      if (d >= distortion_) continue;
+      distortion_ = d;
+      best = plan();
+    }
+    best.ladder = plan().ladder;
+    plan() = std::move(best);
+  }
+
+  void SetBiasShifts() {
+    const size_t samples = std::min<size_t>(task_.calibration_count, 128);
+    for (auto& [name, shift] :
+         BiasShifts(graph(), plan(), task_.calibration, samples, options_.threads))
+      plan().nodes[name].bias_shift = std::move(shift);
   }
 
   // Coordinate descent: each tensor tries the grids of the best other rules, and keeps one that
   // pays.
   void RefineRanges() {
-    constexpr double kGain = 0.99;  // smaller gains are noise of the tuning samples
-    const size_t samples = std::min<size_t>(24, tuning_->size());
-    const auto before = plan().activations;
+    const size_t samples = std::min<size_t>(16, tuning_->size());
+    const Plan before = plan();
     double best = Distort(samples);
-    int changed = 0;
     size_t done = 0;
     for (const auto& [name, h] : result_.histograms) {
       if (options_.progress)
         options_.progress("refining ranges", ++done, result_.histograms.size());
-      const ActivationPlan present = plan().activations.at(name);
-      ActivationPlan kept = present;
-      std::vector<QParams> tried{present.qparams};
-      for (const Choice& choice : rivals_) {
-        const ActivationPlan grid = MakeGrid(h, choice, plan().activation_format);
-        const auto same = [&](QParams p) {
-          return p.zero_point == grid.qparams.zero_point &&
-                 std::fabs(p.scale - grid.qparams.scale) < 0.05f * p.scale;
-        };
-        if (std::any_of(tried.begin(), tried.end(), same)) continue;
-        tried.push_back(grid.qparams);
-        plan().activations[name] = grid;
-        const double d = Distort(samples);
-        if (d < kGain * best) best = d, kept = grid;
-      }
-      plan().activations[name] = kept;
-      changed += kept.qparams.scale != present.qparams.scale;
+      plan().activations[name] = BestGrid(name, h, samples, best);
     }
+    if (options_.correct_bias) SetBiasShifts();
     const double d = Distort();
-    const bool kept = d < distortion_;
-    AddStep(Cat("ranges of ", changed, " tensors refined"), d, kept, false);
-    if (kept)
-      distortion_ = d;
-    else
-      plan().activations = before;
-  }
-
-  void CorrectBias() {
-    const auto shifts =
-        BiasShifts(graph(), plan(), task_.calibration,
-                   std::min<size_t>(task_.calibration_count, 128), options_.threads);
-    const Plan before = plan();
-    for (const auto& [name, shift] : shifts) plan().nodes[name].bias_shift = shift;
-    const double d = Distort();
-    const bool kept = d < distortion_;
-    AddStep("bias correction", d, kept, false);
-    if (kept) {
+    AddStep("ranges refined tensor by tensor", d, d < distortion_, true);
+    if (d < distortion_) {
       distortion_ = d;
     } else {
-      const auto ladder = plan().ladder;
+      const auto ladder = std::move(plan().ladder);
       plan() = before;
       plan().ladder = ladder;
+      AddStep("all layers as before", distortion_, true, true);
     }
   }
 
-  bool Holds(const LadderStep& step) const { return step.loss <= options_.tolerance; }
+  // The grid of one tensor among those of the best rules, the others as they are; `best` is the
+  // distortion with it.
+  ActivationPlan BestGrid(const std::string& name, const Histogram& h, size_t samples,
+                          double& best) {
+    constexpr double kGain = 0.99;        // smaller gains are noise of the tuning samples
+    constexpr float kDifference = 0.15f;  // nearer grids give the same
+    ActivationPlan kept = plan().activations.at(name);
+    std::vector<QParams> tried{kept.qparams};
+    for (const Choice& choice : rivals_) {
+      const ActivationPlan grid = MakeGrid(h, choice, plan().activation_format);
+      const auto near = [&](QParams p) {
+        return std::abs(p.zero_point - grid.qparams.zero_point) < 8 &&
+               std::fabs(p.scale - grid.qparams.scale) < kDifference * p.scale;
+      };
+      if (std::any_of(tried.begin(), tried.end(), near)) continue;
+      tried.push_back(grid.qparams);
+      plan().activations[name] = grid;
+      const double d = Distort(samples);
+      if (d < kGain * best) best = d, kept = grid;
+    }
+    return kept;
+  }
+
+  bool Holds() const { return result_.plan.ladder.back().loss <= options_.tolerance; }
 
   // Partial quantization: layers go back to float, the ones first that give back most for their
   // multiply-adds.
   void HoldTolerance() {
-    AddStep("all layers, tuned", distortion_, true, true);
     std::map<std::string, double> gain;
     const size_t samples = std::min<size_t>(24, tuning_->size());
-    while (!Holds(plan().ladder.back()) && !QuantizedNodes().empty()) {
+    while (!Holds() && !QuantizedNodes().empty()) {
       MeasureGains(gain, samples);
       const std::string worst = Worst(gain);
       NodePlan& node = plan().nodes[worst];
@@ -264,7 +279,7 @@ class Workflow {
     }
     result_.metric = plan().ladder.back().metric;
     result_.loss = plan().ladder.back().loss;
-    result_.within_tolerance = Holds(plan().ladder.back());
+    result_.within_tolerance = Holds();
   }
 
   // What each layer alone gives back. After the first round only the best few and the neighbours of

@@ -38,7 +38,7 @@ struct Int8Options {
   double tolerance = 0.01;
   std::vector<std::string> exclude;  // nodes that stay float
   bool limit_pairs = true;           // weights.h
-  bool refine = true;                // ranges tensor by tensor
+  bool refine = true;  // ranges tensor by tensor, if the tolerance does not hold without
   bool correct_bias = true;
   size_t tuning_samples = 48;
   size_t tuning_bytes = size_t{64} << 20;

@@ -44,7 +44,7 @@ TEST(Image, RefusalsNameTheFile) {
   EXPECT_NE(
       refusal("bad_truncated.jpg").find("bad_truncated.jpg: cannot be decoded: Premature end"),
       std::string::npos);
-  EXPECT_NE(refusal("bad_huge.jpg").find("is 65535 x 65535"), std::string::npos)
+  EXPECT_NE(refusal("bad_huge.jpg").find("is 60000 x 60000"), std::string::npos)
       << refusal("bad_huge.jpg");
   EXPECT_NE(refusal("bad_truncated.png").find("cannot be decoded: ends too early"),
             std::string::npos);

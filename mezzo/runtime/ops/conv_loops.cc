@@ -39,12 +39,14 @@ struct Segments {
     for (int64_t i = 0; i < count; ++i) walk.Next(x, zeros, pointers.data() + i * taps);
   }
 
-  // Joins the segments of each row: for a few channels that costs less than the jumps do.
+  // Joins the segments, of up to four channels, of each row: that costs less than the jumps do.
   void Join(int64_t count, int64_t taps, int64_t depth) {
-    rows.resize(count * taps * depth);
+    rows.resize(count * taps * depth + 4);
     float* to = rows.data();
-    for (int64_t i = 0; i < count * taps; ++i)
-      for (int64_t c = 0; c < depth; ++c) *to++ = pointers[i][c];
+    // Four numbers are copied and the next copy begins after `depth`: tensors can be read past
+    // their end.
+    for (int64_t i = 0; i < count * taps; ++i, to += depth)
+      _mm_storeu_ps(to, _mm_loadu_ps(pointers[i]));
     for (int64_t i = 0; i < count; ++i) pointers[i] = rows.data() + i * taps * depth;
   }
 };
@@ -82,14 +84,18 @@ inline void DepthwiseTile(const float* const* x, int64_t taps, const float* w, i
 #pragma GCC unroll 4
     for (int p = 0; p < P; ++p) sum[p][v] = b;
   }
-  for (int64_t t = 0; t < taps; ++t)
+  for (int64_t t = 0; t < taps; ++t) {
+    __m256 k[V];
 #pragma GCC unroll 4
-    for (int v = 0; v < V; ++v) {
-      const __m256 k = _mm256_loadu_ps(w + t * w_stride + c + v * kLane);
+    for (int v = 0; v < V; ++v) k[v] = _mm256_loadu_ps(w + t * w_stride + c + v * kLane);
 #pragma GCC unroll 4
-      for (int p = 0; p < P; ++p)
-        sum[p][v] = _mm256_fmadd_ps(_mm256_loadu_ps(x[p * taps + t] + c + v * kLane), k, sum[p][v]);
+    for (int p = 0; p < P; ++p) {
+      const float* at = x[p * taps + t] + c;
+#pragma GCC unroll 4
+      for (int v = 0; v < V; ++v)
+        sum[p][v] = _mm256_fmadd_ps(_mm256_loadu_ps(at + v * kLane), k[v], sum[p][v]);
     }
+  }
 #pragma GCC unroll 4
   for (int p = 0; p < P; ++p)
 #pragma GCC unroll 4

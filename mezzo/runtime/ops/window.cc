@@ -125,44 +125,51 @@ TapWalk::TapWalk(const Window& window, int64_t first, int64_t stride)
         inner_.push_back(
             ((d * w_.dilation[0] * w_.in[1] + h * w_.dilation[1]) * w_.in[2] + c * w_.dilation[2]) *
             stride_);
+  EnterRow();
 }
 
 void TapWalk::Next(int64_t* offsets) {
-  Dims3 start;
-  if (const int64_t base = Begin(start); base >= 0)
-    for (size_t t = 0; t < inner_.size(); ++t) offsets[t] = base + inner_[t];
+  if (Inside())
+    for (const int64_t tap : inner_) *offsets++ = Base() + tap;
   else
-    Edge(start, [&](int64_t offset) { *offsets++ = offset; });
+    Edge([&](int64_t offset) { *offsets++ = offset; });
   Step();
 }
 
 void TapWalk::Next(const float* x, const float* zeros, const float** pointers) {
-  Dims3 start;
-  if (const int64_t base = Begin(start); base >= 0)
-    for (size_t t = 0; t < inner_.size(); ++t) pointers[t] = x + base + inner_[t];
-  else
-    Edge(start, [&](int64_t offset) { *pointers++ = offset < 0 ? zeros : x + offset; });
+  if (Inside()) {
+    x += Base();
+    for (const int64_t tap : inner_) *pointers++ = x + tap;
+  } else {
+    Edge([&](int64_t offset) { *pointers++ = offset < 0 ? zeros : x + offset; });
+  }
   Step();
 }
 
-int64_t TapWalk::Begin(Dims3& start) const {
-  bool inside = true;
-  for (int i = 0; i < 3; ++i) {
-    start[i] = at_[i] * w_.stride[i] - w_.pad[i];
-    inside = inside && start[i] >= 0 && start[i] + Extent(w_, i) <= w_.in[i];
-  }
-  return inside ? ((start[0] * w_.in[1] + start[1]) * w_.in[2] + start[2]) * stride_ : -1;
+void TapWalk::EnterRow() {
+  const int64_t d = at_[0] * w_.stride[0] - w_.pad[0], h = at_[1] * w_.stride[1] - w_.pad[1];
+  const int64_t room = w_.in[2] + w_.pad[2] - Extent(w_, 2);
+  const bool rows_inside = d >= 0 && d + Extent(w_, 0) <= w_.in[0] && h >= 0 &&
+                           h + Extent(w_, 1) <= w_.in[1] && room >= 0;
+  inside_begin_ = (std::max<int64_t>(w_.pad[2], 0) + w_.stride[2] - 1) / w_.stride[2];
+  inside_end_ = rows_inside ? room / w_.stride[2] + 1 : 0;
+  row_base_ = ((d * w_.in[1] + h) * w_.in[2] - w_.pad[2]) * stride_;
+  step_ = w_.stride[2] * stride_;
 }
 
-void TapWalk::Step() {
-  for (int i = 2; i >= 0; --i) {
-    if (++at_[i] < w_.out[i]) break;
-    at_[i] = 0;
+void TapWalk::NextRow() {
+  at_[2] = 0;
+  if (++at_[1] == w_.out[1]) {
+    at_[1] = 0;
+    ++at_[0];
   }
+  EnterRow();
 }
 
 template <class Put>
-void TapWalk::Edge(const Dims3& start, Put&& put) const {
+void TapWalk::Edge(Put&& put) const {
+  Dims3 start;
+  for (int i = 0; i < 3; ++i) start[i] = at_[i] * w_.stride[i] - w_.pad[i];
   for (int64_t kd = 0; kd < w_.kernel[0]; ++kd) {
     const int64_t d = start[0] + kd * w_.dilation[0];
     for (int64_t kh = 0; kh < w_.kernel[1]; ++kh) {

@@ -48,16 +48,22 @@ class TapWalk {
   void Next(const float* x, const float* zeros, const float** pointers);
 
  private:
-  // The offset of the first tap, or -1 if not all taps are inside; sets start.
-  int64_t Begin(Dims3& start) const;
-  void Step();
+  bool Inside() const { return at_[2] >= inside_begin_ && at_[2] < inside_end_; }
+  int64_t Base() const { return row_base_ + at_[2] * step_; }
+  void EnterRow();
+  void Step() {
+    if (++at_[2] == w_.out[2]) NextRow();
+  }
+  void NextRow();
   template <class Put>
-  void Edge(const Dims3& start, Put&& put) const;
+  void Edge(Put&& put) const;
 
   const Window& w_;
   int64_t stride_;
   Dims3 at_;
   std::vector<int64_t> inner_;  // tap offsets from the first tap, where all are inside
+  // Of the present row of output pixels: those with all taps inside, and where their first tap is.
+  int64_t inside_begin_ = 0, inside_end_ = 0, row_base_ = 0, step_ = 0;
 };
 
 }  // namespace mezzo
