@@ -59,7 +59,8 @@ def peer_command(*arguments):
 
 def run_engine(engine, network, folder, file, out, limit):
     """The judged outputs and the labels, or a failure."""
-    result = run_process(peer_command("run", engine, network.name, folder, file, out), limit, out.with_suffix(".log"))
+    log = out.with_name(f"{out.name}.{engine}.log")
+    result = run_process(peer_command("run", engine, network.name, folder, file, out), limit, log)
     if result["failure"]:
         return None, None, result["failure"]
     pairs = pickle.loads(out.read_bytes())

@@ -19,8 +19,8 @@ Image ResizeFor(const Preprocess& p, const Image& image) {
       const int shorter = std::min(image.width, image.height),
                 longer = std::max(image.width, image.height);
       if (shorter == r.height) return image;
-      const auto length =
-          static_cast<int>(std::min(int64_t{r.height} * longer / shorter, kMaxPixels + 1));
+      const double exact = static_cast<double>(r.height) * longer / shorter;
+      const auto length = static_cast<int>(std::min<double>(std::nearbyint(exact), kMaxPixels + 1));
       return longer == image.width ? Resize(image, length, r.height, r.filter)
                                    : Resize(image, r.height, length, r.filter);
     }

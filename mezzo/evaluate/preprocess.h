@@ -19,7 +19,7 @@ namespace mezzo {
 
 enum class ResizeMode : uint8_t {
   kNone,     // "none"
-  kShorter,  // "shorter": the shorter side becomes `size`, the longer int(longer * size / shorter)
+  kShorter,  // "shorter": the shorter side becomes `size`, the longer keeps the shape, rounded
   kExact,    // "exact": height x width, "size": [height, width]
   kHeight,   // "height": `size` high, the width as it comes (rounded half to even), at least
              // min_width

@@ -44,6 +44,14 @@ TEST(Preprocess, ImagenetNormalizesAndCrops) {
   EXPECT_EQ(lite.data<float>()[0], (10.0f - 127) / 128);
 }
 
+TEST(Preprocess, ShorterSideRoundsTheLonger) {
+  Preprocess p;
+  p.resize = {ResizeMode::kShorter, 8, 8, 1, Filter::kBilinear};
+  EXPECT_EQ(p.Apply(Flat(26, 20, 0, 0, 0)).shape(), (Shape{1, 3, 8, 10}));   // 10.4
+  EXPECT_EQ(p.Apply(Flat(20, 27, 0, 0, 0)).shape(), (Shape{1, 3, 11, 8}));   // 10.8
+  EXPECT_EQ(p.Apply(Flat(8, 300, 0, 0, 0)).shape(), (Shape{1, 3, 300, 8}));  // as it is
+}
+
 TEST(Preprocess, OcrIsBgrWithItsOwnWidth) {
   Preprocess p = LoadPreprocess("ocr");
   const Tensor x = p.Apply(Flat(100, 24, 0, 51, 255));

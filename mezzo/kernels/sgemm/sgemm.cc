@@ -45,10 +45,10 @@ inline void LoadSums(const Tile& t, Sums<R, V>& sum) noexcept {
   for (int r = 0; r < R; ++r)
 #pragma GCC unroll 8
     for (int v = 0; v < V; ++v) {
-      const float* from = t.init + r * t.init_stride + v * kLane;
+      const int64_t at = r * t.init_stride + v * kLane;
       sum[r][v] = !t.init ? _mm256_setzero_ps()
-                  : full  ? _mm256_loadu_ps(from)
-                          : _mm256_maskload_ps(from, EdgeMask(v * kLane, t.columns));
+                  : full  ? _mm256_loadu_ps(t.init + at)
+                          : _mm256_maskload_ps(t.init + at, EdgeMask(v * kLane, t.columns));
     }
 }
 

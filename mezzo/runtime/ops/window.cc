@@ -161,7 +161,7 @@ void TapWalk::NextRow() {
   at_[2] = 0;
   if (++at_[1] == w_.out[1]) {
     at_[1] = 0;
-    ++at_[0];
+    if (++at_[0] == w_.out[0]) at_[0] = 0;
   }
   EnterRow();
 }

@@ -36,6 +36,7 @@ Window ReadTransposedWindow(const Node& node, const Shape& x, const std::vector<
 Shape WindowShape(const Window& w, int64_t n, int64_t c, const Dims3& dims);
 
 // Walks the output pixels from one on, in order, and says what each tap of the window reads there.
+// After the last comes the first again, that of the next sample of a batch.
 class TapWalk {
  public:
   // Offsets count pixels times `stride`. The window must outlive the walk.
