@@ -59,7 +59,7 @@ def peer_command(*arguments):
 
 def run_engine(engine, network, folder, file, out, limit):
     """The judged outputs and the labels, or a failure."""
-    log = out.with_name(f"{out.name}.{engine}.log")
+    log = out.parent / f"{out.stem}.{engine}.log"
     result = run_process(peer_command("run", engine, network.name, folder, file, out), limit, log)
     if result["failure"]:
         return None, None, result["failure"]
@@ -178,7 +178,8 @@ def measure_network(network, data, options):
     reference, labels, failure = run_engine("onnxruntime", network, folder, model, out / f"{network.name}.float", 3600)
     if failure:
         raise SystemExit(f"{network.name}: the float network does not run: {failure}")
-    rows = [{"tool": "float", "failure": None, "bytes": size_of(model), "metric": network.measure(reference, labels, model)}]
+    figure = network.measure(reference, labels, model)
+    rows = [{"tool": "float", "failure": None, "bytes": size_of(model), "metric": figure}]
     rows.append(measure_mezzo(options.mezzo, network, folder, out, reference, labels, options.limit))
     for tool in [] if options.ours_only else options.tools.split(","):
         rows.append(measure_peer(tool, network, folder, out, reference, options.limit))

@@ -235,8 +235,8 @@ def main():
     for name in options.only.split(","):
         (options.out / name).mkdir(parents=True, exist_ok=True)
         PREPARE[name](options.shared, options.out / name, packages)
-        counts = [f"{part} {len(list((options.out / name / part).iterdir()))} files" for part in ("development", "evaluation")]
-        print(f"{name}: {', '.join(counts)}", flush=True)
+        for part in ("development", "evaluation"):
+            print(f"{name}/{part}: {len(list((options.out / name / part).iterdir()))} files", flush=True)
 
 
 if __name__ == "__main__":

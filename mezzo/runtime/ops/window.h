@@ -42,7 +42,8 @@ class TapWalk {
   // Offsets count pixels times `stride`. The window must outlive the walk.
   TapWalk(const Window& window, int64_t first, int64_t stride = 1);
 
-  // Fills offsets[0, taps) for the present output pixel, -1 in the padding; then goes to the next.
+  // Fills offsets[0, taps) for the present output pixel, -1 in the padding; then goes to the next,
+  // after the last one to the first, that of the next sample.
   void Next(int64_t* offsets);
 
   // The same as pointers from x on; `zeros` in the padding.
