@@ -22,13 +22,22 @@ void LimitPair(int32_t& a, int32_t& b) {
   b -= sign * less_b;
 }
 
+// Some engines pair along the whole row, others begin anew at each kernel position; limiting only
+// lowers codes, so both limits hold in the end.
+void LimitPairs(const WeightRows& rows, std::vector<int32_t>& codes) {
+  for (int64_t k = 0; k + 1 < rows.depth; k += 2) LimitPair(codes[k], codes[k + 1]);
+  if (rows.inputs % 2 == 0) return;
+  for (int64_t tap = 0; tap < rows.taps; ++tap)
+    for (int64_t k = tap * rows.inputs; k + 1 < (tap + 1) * rows.inputs; k += 2)
+      LimitPair(codes[k], codes[k + 1]);
+}
+
 // Codes of one channel into `codes`; returns their squared error.
 double EncodeRow(const WeightRows& rows, const float* w, int64_t channel, float scale, bool limit,
                  std::vector<int32_t>& codes) {
   for (int64_t k = 0; k < rows.depth; ++k)
     codes[k] = Quantize(kInt8, {scale, 0}, w[rows.At(channel, k)]);
-  if (limit)
-    for (int64_t k = 0; k + 1 < rows.depth; k += 2) LimitPair(codes[k], codes[k + 1]);
+  if (limit) LimitPairs(rows, codes);
   double error = 0;
   for (int64_t k = 0; k < rows.depth; ++k) {
     const double d = w[rows.At(channel, k)] - static_cast<double>(scale) * codes[k];

@@ -28,8 +28,9 @@ struct Threads::Pool {
   std::mutex job_mutex;  // one job at a time
   std::mutex mutex;
   std::condition_variable wake, done;
-  uint64_t generation = 0;
-  size_t busy = 0;
+  std::atomic<uint64_t> generation{0};
+  bool open = false;  // the present job still takes workers
+  size_t busy = 0;    // workers that are in it
   bool stop = false;
 
   const std::function<void(size_t, size_t)>* body = nullptr;  // (part, worker)
@@ -50,13 +51,23 @@ struct Threads::Pool {
     for (std::thread& t : workers) t.join();
   }
 
+  // Jobs of one inference follow each other within microseconds: worth a look before going to
+  // sleep. The time is bounded, so that a crowded machine does not spin.
+  void AwaitBriefly(uint64_t seen) const {
+    for (int i = 0; i < 2000 && generation.load(std::memory_order_relaxed) == seen; ++i)
+      __builtin_ia32_pause();
+  }
+
   void Work(size_t worker) {
     uint64_t seen = 0;
     for (;;) {
+      AwaitBriefly(seen);
       std::unique_lock lock(mutex);
       wake.wait(lock, [&] { return stop || generation != seen; });
       if (stop) return;
       seen = generation;
+      if (!open) continue;  // too late for this one
+      ++busy;
       lock.unlock();
       Drain(worker);
       lock.lock();
@@ -86,12 +97,13 @@ struct Threads::Pool {
       parts = n;
       next = 0;
       error = nullptr;
-      busy = workers.size();
+      open = true;
       ++generation;
     }
     wake.notify_all();
     Drain(0);
     std::unique_lock lock(mutex);
+    open = false;
     done.wait(lock, [&] { return busy == 0; });
     if (error) std::rethrow_exception(error);
   }

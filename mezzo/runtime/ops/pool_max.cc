@@ -30,7 +30,7 @@ void MaxRow(const T* in, T* out, int64_t channels, const std::vector<int64_t>& t
     if (t < 0) continue;
     // NaN is above everything, as in Above().
     vmath::Map2(in + t * channels, out, out, channels,
-                [](auto v, auto best) { return (v > best) | (v != v) ? v : best; });
+                [](auto v, auto best) { return ((v > best) | (v != v)) ? v : best; });
   }
 }
 
