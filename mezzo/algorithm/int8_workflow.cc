@@ -8,6 +8,7 @@
 
 #include "mezzo/algorithm/apply_plan.h"
 #include "mezzo/algorithm/bias_correction.h"
+#include "mezzo/algorithm/live_range.h"
 #include "mezzo/algorithm/sites.h"
 #include "mezzo/algorithm/weights.h"
 #include "mezzo/calibrate/calibrators.h"
@@ -26,13 +27,15 @@ struct Choice {
 
 // Values that are never negative get all codes above zero in any case: half of a symmetric grid
 // would be idle, and engines fuse the Relu before it only where it starts at zero.
-ActivationPlan MakeGrid(const Histogram& h, Choice choice, IntFormat f) {
+// `live`, if given, is all that the range needs to cover.
+ActivationPlan MakeGrid(const Histogram& h, Choice choice, IntFormat f, const Range* live) {
   choice.symmetric &= h.min() < 0;
   ActivationPlan a;
   a.calibration = choice.calibration;
   a.symmetric = choice.symmetric;
   const int levels = f.qmax() - f.qmin() + (choice.symmetric ? 0 : 1);
-  const Range r = Calibrate(h, choice.calibration, choice.symmetric, levels);
+  Range r = Calibrate(h, choice.calibration, choice.symmetric, levels);
+  if (live && !choice.symmetric) r = {std::max(r.lo, live->lo), std::min(r.hi, live->hi)};
   a.lo = r.lo;
   a.hi = r.hi;
   if (choice.symmetric) {
@@ -62,7 +65,7 @@ class Workflow {
   Int8Result Run() {
     PlanNodes();
     CollectStatistics();
-    plan().float_metric = task_.metric(graph());
+    plan().float_metric = task_.metric(graph()).metric;
     Say(Cat("float: ", task_.metric_name, " ", plan().float_metric));
     ChooseCalibration();
     if (!Holds() && options_.refine) RefineRanges();
@@ -122,15 +125,22 @@ class Workflow {
                             if (options_.progress)
                               options_.progress("calibrating", done, task_.calibration_count);
                           });
+    live_ = LiveRanges(graph(), result_.histograms);
     result_.macs = CountMacs(graph(), Session(graph(), {options_.threads}), task_.calibration(0));
     tuning_.emplace(graph(), task_.distortion, task_.calibration,
                     std::min(options_.tuning_samples, task_.calibration_count),
                     options_.tuning_bytes, options_.threads);
   }
 
+  ActivationPlan Grid(const std::string& name, const Histogram& h, const Choice& choice) {
+    const auto live = live_.find(name);
+    return MakeGrid(h, choice, plan().activation_format,
+                    live == live_.end() ? nullptr : &live->second);
+  }
+
   void SetGrids(const Choice& choice) {
     for (const auto& [name, h] : result_.histograms)
-      plan().activations[name] = MakeGrid(h, choice, plan().activation_format);
+      plan().activations[name] = Grid(name, h, choice);
   }
 
   Graph Integers() { return LowerToIntegers(ApplyPlan(result_.prepared, plan()).graph, nullptr); }
@@ -147,15 +157,18 @@ class Workflow {
   }
 
   void AddStep(const std::string& tried, double distortion, bool kept, bool measure_metric) {
-    LadderStep step{tried, NAN, NAN, distortion, Int8Macs(), kept};
+    LadderStep step{tried, NAN, NAN, NAN, distortion, Int8Macs(), kept};
     std::ostringstream line;
     line << std::setprecision(4) << tried << ": distortion " << distortion;
     if (measure_metric) {
-      step.metric = task_.metric(Integers());
+      const Measured m = task_.metric(Integers());
+      step.metric = m.metric;
+      step.regressions = m.regressions;
       step.loss = task_.loss(plan().float_metric, step.metric);
-      line << ", " << task_.metric_name << " " << step.metric << " (loss " << std::fixed
-           << std::setprecision(2) << 100 * step.loss << "%), " << std::setprecision(1)
-           << 100 * step.int8_macs << "% of MACs in int8";
+      line << ", " << task_.metric_name << " " << step.metric << std::fixed << std::setprecision(2)
+           << " (loss " << 100 * step.loss << "%";
+      if (!std::isnan(step.regressions)) line << ", " << 100 * step.regressions << "% regress";
+      line << "), " << std::setprecision(1) << 100 * step.int8_macs << "% of MACs in int8";
     }
     plan().ladder.push_back(step);
     Say(line.str());
@@ -244,7 +257,7 @@ class Workflow {
     ActivationPlan kept = plan().activations.at(name);
     std::vector<QParams> tried{kept.qparams};
     for (const Choice& choice : rivals_) {
-      const ActivationPlan grid = MakeGrid(h, choice, plan().activation_format);
+      const ActivationPlan grid = Grid(name, h, choice);
       const auto near = [&](QParams p) {
         return std::abs(p.zero_point - grid.qparams.zero_point) < 8 &&
                std::fabs(p.scale - grid.qparams.scale) < kDifference * p.scale;
@@ -319,13 +332,15 @@ class Workflow {
     return names;
   }
 
-  double Worth(const std::string& name, double gain) const {
+  double MacShare(const std::string& name) const {
     double all = 0;
     for (const auto& [n, macs] : result_.macs) all += static_cast<double>(macs);
     const auto it = result_.macs.find(name);
-    const double share =
-        it == result_.macs.end() || all == 0 ? 0 : static_cast<double>(it->second) / all;
-    return gain / (share + 0.005);
+    return it == result_.macs.end() || all == 0 ? 0 : static_cast<double>(it->second) / all;
+  }
+
+  double Worth(const std::string& name, double gain) const {
+    return gain / (MacShare(name) + 0.005);
   }
 
   std::string Worst(const std::map<std::string, double>& gain) const {
@@ -340,6 +355,7 @@ class Workflow {
   const Int8Options& options_;
   Int8Result result_;
   std::optional<TuningSet> tuning_;
+  std::map<std::string, Range> live_;
   std::vector<Choice> rivals_;  // the best few of the sweep, best first
   double distortion_ = 0;
   std::string last_;

@@ -20,12 +20,18 @@
 
 namespace mezzo {
 
+struct Measured {
+  double metric = 0;
+  double regressions =
+      0;  // share of samples that the float model gets right and this one does not; NaN if unknown
+};
+
 // What the workflow is to keep. Calibration and held-out samples are apart.
 struct Int8Task {
   SampleFn calibration;
   size_t calibration_count = 0;
   std::string metric_name;
-  std::function<double(const Graph&)>
+  std::function<Measured(const Graph&)>
       metric;  // of a model with the float model's interface, on held-out samples
   // What a change of the metric costs, to be compared with the tolerance; negative is a gain.
   std::function<double(double float_metric, double metric)> loss;

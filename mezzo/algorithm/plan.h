@@ -35,8 +35,10 @@ struct NodePlan {
 // One line of the ladder: something that was tried, and what it gave.
 struct LadderStep {
   std::string tried;
-  double metric = 0;      // the task's own, on held-out samples
-  double loss = 0;        // relative to float, >= 0 is worse
+  double metric = 0;  // the task's own, on held-out samples
+  double loss = 0;    // relative to float, >= 0 is worse
+  double regressions =
+      0;  // share of samples that float gets right and this does not; NaN if that has no meaning
   double distortion = 0;  // distance of the outputs from the float model's
   double int8_macs = 0;   // share of multiply-adds in integers
   bool kept = false;

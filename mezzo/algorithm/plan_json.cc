@@ -155,6 +155,7 @@ Json ToJson(const LadderStep& s) {
   return {{"tried", s.tried},
           {"metric", Number(s.metric)},
           {"loss", Number(s.loss)},
+          {"regressions", Number(s.regressions)},
           {"distortion", Number(s.distortion)},
           {"int8_macs", Number(s.int8_macs)},
           {"kept", s.kept}};
@@ -162,8 +163,9 @@ Json ToJson(const LadderStep& s) {
 
 LadderStep ReadStep(const Json& json, const std::string& where) {
   Fields f(json, where);
-  LadderStep s{f.String("tried"),      f.Double("metric"),    f.Double("loss"),
-               f.Double("distortion"), f.Double("int8_macs"), f.Bool("kept")};
+  LadderStep s{f.String("tried"),       f.Double("metric"),     f.Double("loss"),
+               f.Double("regressions"), f.Double("distortion"), f.Double("int8_macs"),
+               f.Bool("kept")};
   f.Done();
   return s;
 }

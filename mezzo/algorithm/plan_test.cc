@@ -18,7 +18,7 @@ Plan Example() {
   p.nodes["fc \"quoted\""] = {false, "excluded by the user", {}, {}, 0};
   p.metric_name = "top1";
   p.float_metric = 0.868;
-  p.ladder = {{"max", NAN, NAN, 0.01, 1, false}, {"mse", 0.86, 0.009, 0.001, 1, true}};
+  p.ladder = {{"max", NAN, NAN, NAN, 0.01, 1, false}, {"mse", 0.86, 0.009, 0.002, 0.001, 1, true}};
   p.notes = {"a note"};
   p.seed = 7;
   return p;

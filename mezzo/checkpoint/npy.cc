@@ -47,7 +47,8 @@ class HeaderReader {
     if (quote != '\'' && quote != '"') Fail();
     const size_t end = text_.find(quote, ++at_);
     if (end == text_.npos) Fail();
-    return std::string(text_.substr(std::exchange(at_, end + 1), end - at_));
+    const size_t begin = std::exchange(at_, end + 1);
+    return std::string(text_.substr(begin, end - begin));
   }
   bool Bool() {
     SkipSpace();

@@ -12,8 +12,9 @@ constexpr uint32_t kAllOnes = 0xffffffff;
 constexpr uint16_t kVersion = 20, kVersion64 = 45;
 constexpr uint32_t kDate = 1 << 5 | 1;  // 1980-01-01, so that the same arrays give the same bytes
 
+// Little-endian; past the eighth byte zeros.
 std::string& Put(std::string& s, uint64_t value, size_t bytes) {
-  for (size_t i = 0; i < bytes; ++i) s += static_cast<char>(value >> 8 * i & 255);
+  for (size_t i = 0; i < bytes; ++i, value >>= 8) s += static_cast<char>(value & 255);
   return s;
 }
 

@@ -192,7 +192,12 @@ void Run(const Options& o) {
   task.calibration = [&](size_t i) { return dataset->Get(split.calibration[i]).inputs; };
   task.calibration_count = split.calibration.size();
   task.metric_name = metric;
-  task.metric = [&](const Graph& graph) { return evaluator.Run(graph).result.value; };
+  std::optional<Evaluation> as_float;  // the first to be measured
+  task.metric = [&](const Graph& graph) {
+    const Evaluation e = evaluator.Run(graph);
+    if (!as_float) as_float = e;
+    return Measured{e.result.value, RegressionShare(metric, *as_float, e)};
+  };
   task.loss = [&](double f, double q) {
     return MetricLoss(metric, evaluator.higher_is_better(), f, q);
   };

@@ -67,6 +67,15 @@ std::string MetricFor(const Dataset& dataset) {
   return std::holds_alternative<double>(label) && dataset.group() == 2 ? "similarity" : "classify";
 }
 
+double RegressionShare(const std::string& metric, const Evaluation& reference,
+                       const Evaluation& evaluation) {
+  if (metric != "classify" && metric != "ctc" && metric != "agreement") return NAN;
+  double lost = 0;
+  for (size_t i = 0; i < evaluation.scores.size(); ++i)
+    lost += evaluation.scores[i].score < reference.scores[i].score;
+  return lost / static_cast<double>(evaluation.scores.size());
+}
+
 double MetricLoss(const std::string& metric, bool higher_is_better, double float_value,
                   double value) {
   if (metric == "kl") return value;

@@ -55,6 +55,11 @@ class Evaluator {
 // labels.
 std::string MetricFor(const Dataset& dataset);
 
+// The share of samples with a lower score than in `reference`, for metrics whose samples are right
+// or wrong (classify, ctc, agreement); NaN for others.
+double RegressionShare(const std::string& metric, const Evaluation& reference,
+                       const Evaluation& evaluation);
+
 // What a metric's change costs, to be compared with a tolerance: the relative drop; for kl its
 // value in nats, for sqnr the noise as a share of the signal's power.
 double MetricLoss(const std::string& metric, bool higher_is_better, double float_value,

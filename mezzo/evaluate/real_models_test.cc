@@ -3,6 +3,7 @@
 // MEZZO_SHARED_DATA.
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -44,7 +45,7 @@ class RealModel : public testing::TestWithParam<Case> {
     task.calibration = [&](size_t i) { return data_->Get(split.calibration[i]).inputs; };
     task.calibration_count = split.calibration.size();
     task.metric_name = "classify";
-    task.metric = [&](const Graph& g) { return evaluator.Run(g).result.value; };
+    task.metric = [&](const Graph& g) { return Measured{evaluator.Run(g).result.value, NAN}; };
     task.loss = [](double f, double q) { return (f - q) / f; };
     task.distortion = DistortionKind::kKlLogits;
     Int8Options options;

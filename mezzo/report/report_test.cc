@@ -25,8 +25,8 @@ Int8Report Sample() {
   r.float_bytes = 4e6, r.int8_bytes = 1e6;
   r.float_ms = 12, r.int8_ms = 4, r.threads = 2, r.cpu = "A processor";
   r.total_macs = 1e9, r.int8_macs = 0.96, r.quantized_nodes = 2;
-  r.ladder = {{"max", NAN, NAN, 0.25, 1, false},
-              {"float: conv3", 0.745, 0.0067, 0.125, 0.96, true}};
+  r.ladder = {{"max", NAN, NAN, NAN, 0.25, 1, false},
+              {"float: conv3", 0.745, 0.0067, 0.003, 0.125, 0.96, true}};
   r.layers = {{"x", "", "", "", 0, 200, 1, 0},
               {"y", "conv1", "Conv", "int8", 0.5, 31.5, 0.999, 0.1}};
   ReportActivation a;
