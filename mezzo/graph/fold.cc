@@ -50,8 +50,9 @@ std::optional<std::vector<double>> PerChannel(const Graph& graph, const std::str
   const auto values = Doubles(graph, name);
   if (t->numel() == 1) return std::vector<double>(channels, (*values)[0]);
   if (t->numel() != channels) return std::nullopt;
+  const size_t axis = rank == 1 ? 0 : 1;   // a bias has nothing but channels
   const size_t offset = rank - t->rank();  // broadcasting aligns the last axes
-  if (offset > 1 || t->dim(1 - offset) != channels) return std::nullopt;
+  if (offset > axis || t->dim(axis - offset) != channels) return std::nullopt;
   return values;
 }
 
