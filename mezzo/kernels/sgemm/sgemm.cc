@@ -168,6 +168,7 @@ void RunStretch(const Operands& o, int64_t m, int64_t panel_begin, int64_t panel
 PackedB::PackedB(const float* b, int64_t k, int64_t n, int64_t row_stride, int64_t column_stride,
                  const Threads& threads)
     : k_(k), n_(n), data_(Tensor::Zeros(DType::kFloat32, {panels() * k * kWidth})) {
+  if (k == 0) return;  // b may be null
   float* const packed = data_.data<float>();
   threads.For(panels(), std::max<int64_t>(1, 8192 / (k * kWidth + 1)), [&](size_t p0, size_t p1) {
     for (int64_t p = p0; p < static_cast<int64_t>(p1); ++p) {
