@@ -15,6 +15,7 @@ template <class Field>
 void CopyField(const Field& field, Tensor& t, const std::string& where) {
   RequireFile(field.size() == t.numel(), where, "has ", field.size(), " values for shape ",
               ToString(t.shape()));
+  if (t.numel() == 0) return;
   switch (SizeOf(t.dtype())) {
     case 1:
       std::copy(field.begin(), field.end(), static_cast<uint8_t*>(t.raw()));
