@@ -41,13 +41,16 @@ int64_t Offset(int64_t index, const Shape& dims, const std::vector<int64_t>& str
   return offset;
 }
 
+// Integers modulo 2^bits.
 template <class T>
 void PlainProduct(const T* a, const T* b, T* c, int64_t m, int64_t n, int64_t k) {
+  using Sum = std::conditional_t<std::is_integral_v<T>, uint64_t, T>;
   for (int64_t i = 0; i < m; ++i)
     for (int64_t j = 0; j < n; ++j) {
-      T sum{};
-      for (int64_t t = 0; t < k; ++t) sum += a[i * k + t] * b[t * n + j];
-      c[i * n + j] = sum;
+      Sum sum{};
+      for (int64_t t = 0; t < k; ++t)
+        sum += static_cast<Sum>(a[i * k + t]) * static_cast<Sum>(b[t * n + j]);
+      c[i * n + j] = static_cast<T>(sum);
     }
 }
 
