@@ -28,7 +28,7 @@ struct Options {
                                            tolerance = "1%", memory;
   std::vector<std::string> exclude;
   size_t samples = 0, evaluation_samples = 0;
-  bool full_range_weights = false, no_refine = false, no_bias_correction = false, json = false;
+  bool full_range_weights = false, no_refine = false, no_bias_correction = false;
   DataOptions data;
   ThreadOptions threads;
 };
