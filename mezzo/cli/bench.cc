@@ -3,12 +3,12 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <numeric>
 
 #include "mezzo/cli/commands.h"
 #include "mezzo/cli/options.h"
+#include "mezzo/report/measure.h"
 
 namespace mezzo {
 namespace {
@@ -42,13 +42,6 @@ Tensor Filled(DType dtype, const Shape& shape) {
   return t;
 }
 
-double PeakMemory() {
-  std::ifstream status("/proc/self/status");
-  for (std::string line; std::getline(status, line);)
-    if (line.starts_with("VmHWM:")) return 1024 * std::strtod(line.c_str() + 6, nullptr);
-  return 0;
-}
-
 void Run(const Options& o) {
   const auto start = Clock::now();
   const RunnableModel model = LoadRunnable(o.model);
@@ -75,7 +68,7 @@ void Run(const Options& o) {
                               {"min_ms", least / 1e6},
                               {"first_ms", first_ns / 1e6},
                               {"load_ms", load_ns / 1e6},
-                              {"peak_memory_bytes", PeakMemory()}};
+                              {"peak_memory_bytes", PeakMemoryBytes()}};
   std::vector<int64_t> sum(model.graph.nodes.size()), ns;
   if (o.layers) {
     for (int i = 0; i < o.runs; ++i) {
@@ -95,7 +88,8 @@ void Run(const Options& o) {
       "%s (%s), %zu threads: median %s, min %s of %d runs; first %s, load %s, peak memory %s\n",
       o.model.c_str(), model.quantized ? "int8" : "float", threads.count(),
       Milliseconds(median).c_str(), Milliseconds(least).c_str(), o.runs,
-      Milliseconds(first_ns).c_str(), Milliseconds(load_ns).c_str(), Bytes(PeakMemory()).c_str());
+      Milliseconds(first_ns).c_str(), Milliseconds(load_ns).c_str(),
+      Bytes(PeakMemoryBytes()).c_str());
   if (!o.layers) return;
   std::vector<size_t> order(sum.size());
   std::iota(order.begin(), order.end(), 0);

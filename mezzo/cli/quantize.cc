@@ -88,9 +88,8 @@ void Replay(const Options& o, const Model& model) {
 
 // What calibration will take at its peak: what is there now, a run's values and a histogram set for
 // each thread, and the tuning samples.
-double EstimateMemory(const Model& model, const Dataset& dataset, const Threads& threads,
+double EstimateMemory(const Model& prepared, const Dataset& dataset, const Threads& threads,
                       size_t tuning_bytes) {
-  const Model prepared = PrepareFloat(model);
   std::set<std::string> names;
   for (const ComputeNode& c : FindComputeNodes(prepared.graph))
     names.insert(prepared.graph.nodes[c.index].name);
@@ -182,7 +181,7 @@ void Run(const Options& o) {
   };
   if (!o.memory.empty())
     options.tuning_bytes = std::min<size_t>(options.tuning_bytes, ParseBytes(o.memory) / 8);
-  const double estimate = EstimateMemory(model, *dataset, threads, options.tuning_bytes);
+  const double estimate = EstimateMemory(prepared, *dataset, threads, options.tuning_bytes);
   std::printf("%zu samples to calibrate, %zu held out; memory: at most about %s\n",
               split.calibration.size(), split.evaluation.size(), Bytes(estimate).c_str());
   Require(o.memory.empty() || estimate <= ParseBytes(o.memory), "--memory ", o.memory, ": about ",
