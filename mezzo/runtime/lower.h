@@ -22,7 +22,8 @@
 //   QMaxPool(x)  the largest code
 //   QLut(x)      y = table[x as an unsigned byte]: any chain of elementwise operators on one
 //   tensor,
-//                its entries computed by those very operators
+//                its entries computed by those very operators; with constants for each channel in
+//                the chain there is a table for each channel
 //
 // A lowered graph gives the codes of the Q/DQ graph run in float, but for values that rounding in
 // float moves across a half step (they then differ by 1), and but for float biases, which become

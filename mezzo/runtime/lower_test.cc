@@ -174,6 +174,17 @@ TEST(Lower, ElementwiseChainsBecomeOneTable) {
   ExpectLowered(b, 0.015f, {{"QLut", 2}}, 0.0);
 }
 
+TEST(Lower, ChainsWithAConstantForEachChannelBecomeATableForEach) {
+  Builder b(7, false);
+  const std::string x = b.Input({2, 3, 6, 6});
+  const std::string conv = b.Qdq(b.Add("Conv", {x, b.Weights({4, 3, 1, 1}, 0)}), 0.05f, 128);
+  const std::string units = b.Const(Tensor::Of<float>({0.5f, 2, 1, 0.1f}, {4, 1, 1}));
+  const std::string back = b.Const(Tensor::Of<float>({1, 0.25f, 1, 10}, {1, 4, 1, 1}));
+  const std::string y = b.Add("Mul", {b.Add("HardSwish", {b.Add("Mul", {conv, units})}), back});
+  b.Output(b.Qdq(y, 0.02f, 10));
+  ExpectLowered(b, 0.02f, {{"QConv", 1}, {"QLut", 1}}, 0.2);
+}
+
 TEST(Lower, MovesRunOnCodes) {
   Builder b(6, false);
   std::string x = b.Input({1, 4, 6, 6});

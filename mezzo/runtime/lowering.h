@@ -73,6 +73,7 @@ class Lowering {
 
   // lowering_tables.cc
   bool LowerTable(const QuantizedEnd& end);
+  bool HasChannels(std::string value, int64_t channels, size_t axis_from_back);
 
   // lowering_elementwise.cc
   bool LowerBinary(const Node& node, const QuantizedEnd& end);

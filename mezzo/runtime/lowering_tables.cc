@@ -65,7 +65,7 @@ class TableSearch {
 
   // False if something on the way is no elementwise node or constant.
   bool Visit(const std::string& value) {
-    if (const Tensor* t = graph_.Initializer(value)) return t->numel() == 1 && t->rank() <= 1;
+    if (const Tensor* t = graph_.Initializer(value)) return VisitConstant(*t);
     if (seen_.contains(value)) return true;
     if (std::optional<CodeValue> codes = codes_(value)) {
       seen_.insert(value);
@@ -102,6 +102,11 @@ class TableSearch {
     return leaves_.size() == 1;
   }
 
+  // Of constants with a value for each channel, (C,1,...) or (1,C,1,...): C, else 1; and the axis
+  // that they lie along, counted from the back.
+  int64_t channels() const { return channels_; }
+  size_t axis_from_back() const { return axis_from_back_; }
+
   struct Leaf {
     CodeValue codes;
     std::vector<std::string> values;  // float values that they stand for
@@ -110,6 +115,17 @@ class TableSearch {
   std::vector<size_t> Nodes() const { return {nodes_.begin(), nodes_.end()}; }
 
  private:
+  bool VisitConstant(const Tensor& t) {
+    if (t.numel() == 1) return t.rank() <= 1;
+    size_t axis = 0;
+    while (axis < t.rank() && t.dim(axis) == 1) ++axis;
+    if (axis > 1 || t.dim(axis) != t.numel() || t.rank() - axis < 2) return false;
+    if (channels_ > 1) return channels_ == t.numel() && axis_from_back_ == t.rank() - axis;
+    channels_ = t.numel();
+    axis_from_back_ = t.rank() - axis;
+    return true;
+  }
+
   bool VisitNode(const std::string& value) {
     const auto made = uses_.producer.find(value);
     if (made == uses_.producer.end()) return false;
@@ -129,6 +145,8 @@ class TableSearch {
   std::set<size_t> nodes_;
   std::set<std::string> seen_;
   std::map<std::string, Leaf> leaves_;
+  int64_t channels_ = 1;
+  size_t axis_from_back_ = 0;
 };
 
 namespace {
@@ -139,7 +157,7 @@ void CopyConstants(const Graph& from, Graph& to) {
       if (const Tensor* t = from.Initializer(in)) to.initializers[in] = *t;
 }
 
-// Runs the nodes over all 256 codes; entry i is for the code whose byte is i.
+// Runs the nodes over all 256 codes of every channel; entry i is for the code whose byte is i.
 Tensor TableOf(const Graph& graph, const TableSearch& search, const Node& quantize) {
   Graph small;
   const TableSearch::Leaf& leaf = search.leaf();
@@ -158,24 +176,47 @@ Tensor TableOf(const Graph& graph, const TableSearch& search, const Node& quanti
   for (const size_t i : search.Nodes()) small.nodes.push_back(graph.nodes[i]);
   small.nodes.push_back(quantize);
   CopyConstants(graph, small);
-  small.inputs = {{input, leaf.codes.dtype, {256}, {}, true}};
+  // axis 1 as the channels lie in what is computed, the codes along the next
+  const int64_t channels = search.channels();
+  Shape shape{256};
+  if (channels > 1) {
+    shape = {channels, 256};
+    shape.resize(search.axis_from_back(), 1);
+  }
+  small.inputs = {{input, leaf.codes.dtype, shape, {}, true}};
   small.outputs = {{quantize.outputs[0]}};
-  Tensor codes(leaf.codes.dtype, {256});
-  for (int i = 0; i < 256; ++i) static_cast<uint8_t*>(codes.raw())[i] = static_cast<uint8_t>(i);
+  Tensor codes(leaf.codes.dtype, shape);
+  for (int64_t i = 0; i < codes.numel(); ++i)
+    static_cast<uint8_t*>(codes.raw())[i] = static_cast<uint8_t>(i);
   const Tensor y = Session(small, {}).Run({{input, codes}})[0];
-  Require(y.numel() == 256, "node ", quantize.name, ": its table has ", y.numel(), " entries");
-  Tensor table(DType::kUInt8, {256});
-  std::copy_n(static_cast<const uint8_t*>(y.raw()), 256, table.data<uint8_t>());
+  Require(y.numel() == codes.numel(), "node ", quantize.name, ": its table has ", y.numel(),
+          " entries");
+  Tensor table(DType::kUInt8, {y.numel()});
+  std::copy_n(static_cast<const uint8_t*>(y.raw()), y.numel(), table.data<uint8_t>());
   return table;
 }
 
 bool IsIdentity(const Tensor& table) {
-  for (int i = 0; i < 256; ++i)
-    if (table.data<uint8_t>()[i] != i) return false;
+  for (int64_t i = 0; i < table.numel(); ++i)
+    if (table.data<uint8_t>()[i] != i % 256) return false;
   return true;
 }
 
 }  // namespace
+
+// True if a convolution made the codes, or what their own table is of, so that axis 1 holds so many
+// channels and is the axis-th from the back.
+bool Lowering::HasChannels(std::string value, int64_t channels, size_t axis_from_back) {
+  for (const Node* node = Producer(value); node; node = Producer(value)) {
+    if (node->Is("Conv")) {
+      const std::optional<WeightCodes> w = WeightsOf(node->inputs[1]);
+      return w && w->codes.dim(0) == channels && w->codes.rank() == axis_from_back + 1;
+    }
+    if (!IsElementwise(*node) && !node->Is("MaxPool")) return false;
+    value = node->inputs[0];
+  }
+  return false;
+}
 
 bool Lowering::LowerTable(const QuantizedEnd& end) {
   const Node& q = graph_.nodes[end.node];
@@ -183,6 +224,8 @@ bool Lowering::LowerTable(const QuantizedEnd& end) {
   // from the value before QuantizeLinear itself: Relu and Clip are elementwise too
   if (!search.Visit(q.inputs[0]) || !search.Narrow()) return false;
   const CodeValue x = search.leaf().codes;
+  if (search.channels() > 1 && !HasChannels(x.value, search.channels(), search.axis_from_back()))
+    return false;
   const Tensor table = TableOf(graph_, search, q);
   if (x.dtype == end.y.dtype && IsIdentity(table)) {
     Node same = Make("Identity", q, {x.value}, end.y.value);

@@ -22,4 +22,10 @@ void QLut(const uint8_t* x, const QTable& table, uint8_t* y, size_t n) {
   for (size_t i = 0; i < n; ++i) y[i] = table[x[i]];
 }
 
+void QLutChannels(const uint8_t* x, const uint8_t* tables, size_t channels, uint8_t* y,
+                  size_t rows) {
+  for (size_t r = 0; r < rows; ++r)
+    for (size_t c = 0; c < channels; ++c, ++x, ++y) *y = tables[256 * c + *x];
+}
+
 }  // namespace mezzo

@@ -39,6 +39,11 @@ void QBinaryRef(const QBinaryArgs& args, const QBinaryParams& params);
 using QTable = std::array<uint8_t, 256>;
 void QLut(const uint8_t* x, const QTable& table, uint8_t* y, size_t n);
 
+// The same with a table for each channel: `tables` holds 256 bytes a channel, x rows of all
+// channels.
+void QLutChannels(const uint8_t* x, const uint8_t* tables, size_t channels, uint8_t* y,
+                  size_t rows);
+
 // The lines of one instruction set: the elements up to a whole number of vectors; returns how many.
 size_t QBinaryAvx2(const QBinaryArgs& args, const QBinaryParams& params);
 

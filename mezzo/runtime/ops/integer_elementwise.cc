@@ -68,17 +68,37 @@ void Binary(OpContext& ctx) {
 
 void Lut(OpContext& ctx) {
   const Tensor* table = ctx.node.TensorAttribute("table");
-  Require(table && table->dtype() == DType::kUInt8 && table->numel() == 256,
-          "needs a table of 256 uint8");
+  Require(table && table->dtype() == DType::kUInt8 && table->numel() % 256 == 0,
+          "needs tables of 256 uint8");
   CodesOf(ctx.in[0]);
-  QTable values;
-  std::memcpy(values.data(), table->raw(), values.size());
   Tensor y = ctx.TakeOrMake(0, OutputType(ctx.node));
-  const auto* from = static_cast<const uint8_t*>(ctx.in[0].raw());
+  const Tensor& x = ctx.in[0];
+  const auto* from = static_cast<const uint8_t*>(x.raw());
   auto* to = static_cast<uint8_t*>(y.raw());
-  ctx.threads.For(static_cast<size_t>(y.numel()), 1 << 16, [&](size_t begin, size_t end) {
+  const size_t all = static_cast<size_t>(y.numel()), channels = table->numel() / 256;
+  const uint8_t* tables = table->data<uint8_t>();
+  const auto run = [&](size_t channel, size_t begin, size_t end) {
+    QTable values;
+    std::memcpy(values.data(), tables + 256 * channel, values.size());
     QLut(from + begin, values, to + begin, end - begin);
-  });
+  };
+  constexpr size_t kGrain = 1 << 16;
+  if (channels > 1)
+    Require(x.rank() > 1 && x.dim(1) == static_cast<int64_t>(channels), "has tables for ", channels,
+            " channels, got ", ToString(x.shape()));
+  if (channels == 1) {
+    ctx.threads.For(all, kGrain, [&](size_t begin, size_t end) { run(0, begin, end); });
+  } else if (x.layout() == Layout::kChannelsLast) {
+    ctx.threads.For(all / channels, kGrain / channels + 1, [&](size_t begin, size_t end) {
+      QLutChannels(from + begin * channels, tables, channels, to + begin * channels, end - begin);
+    });
+  } else if (all > 0) {
+    const size_t inner = all / static_cast<size_t>(x.dim(0)) / channels;
+    ctx.threads.For(all / inner, kGrain / inner + 1, [&](size_t begin, size_t end) {
+      for (size_t row = begin; row < end; ++row)
+        run(row % channels, row * inner, (row + 1) * inner);
+    });
+  }
   ctx.out[0] = std::move(y);
 }
 
