@@ -6,6 +6,8 @@
 namespace mezzo {
 namespace {
 
+constexpr double kTemperature = 4;
+
 DistortionTerm RelativeError(const Tensor& f, const Tensor& q) {
   DistortionTerm t;
   const auto a = f.span<float>(), b = q.span<float>();
@@ -17,30 +19,30 @@ DistortionTerm RelativeError(const Tensor& f, const Tensor& q) {
   return t;
 }
 
-// log sum exp of a row
+// log sum exp of a row over T
 double LogSum(const float* x, int64_t n) {
   const double top = *std::max_element(x, x + n);
   double sum = 0;
-  for (int64_t i = 0; i < n; ++i) sum += std::exp(x[i] - top);
-  return top + std::log(sum);
+  for (int64_t i = 0; i < n; ++i) sum += std::exp((x[i] - top) / kTemperature);
+  return top / kTemperature + std::log(sum);
 }
 
-double KlLogits(const float* f, const float* q, int64_t n) {
+// Of softmax(f / T) and softmax(q / T), times T^2.
+double SoftKl(const float* f, const float* q, int64_t n) {
   const double f_sum = LogSum(f, n), q_sum = LogSum(q, n);
   double kl = 0;
   for (int64_t i = 0; i < n; ++i) {
-    const double log_p = f[i] - f_sum;
-    if (log_p > -60) kl += std::exp(log_p) * (log_p - (q[i] - q_sum));
+    const double log_p = f[i] / kTemperature - f_sum;
+    if (log_p > -60) kl += std::exp(log_p) * (log_p - (q[i] / kTemperature - q_sum));
   }
-  return kl;
+  return kl * kTemperature * kTemperature;
 }
 
-double KlProbabilities(const float* f, const float* q, int64_t n) {
-  constexpr double kFloor = 1e-12;
-  double kl = 0;
-  for (int64_t i = 0; i < n; ++i)
-    if (f[i] > kFloor) kl += f[i] * (std::log(f[i]) - std::log(std::max<double>(q[i], kFloor)));
-  return kl;
+std::vector<float> Logs(const float* p, int64_t n) {
+  constexpr float kFloor = 1e-12f;
+  std::vector<float> logs(n);
+  for (int64_t i = 0; i < n; ++i) logs[i] = std::log(std::max(p[i], kFloor));
+  return logs;
 }
 
 }  // namespace
@@ -61,7 +63,8 @@ std::vector<DistortionTerm> DistortionTerms(DistortionKind kind, const std::vect
     DistortionTerm t{0, static_cast<double>(rows)};
     for (int64_t r = 0; r < rows; ++r) {
       const float *a = f[i].data<float>() + r * n, *b = q[i].data<float>() + r * n;
-      t.sum += kind == DistortionKind::kKlLogits ? KlLogits(a, b, n) : KlProbabilities(a, b, n);
+      t.sum += kind == DistortionKind::kKlLogits ? SoftKl(a, b, n)
+                                                 : SoftKl(Logs(a, n).data(), Logs(b, n).data(), n);
     }
     return {t};
   }
@@ -101,12 +104,12 @@ TuningSet::TuningSet(const Graph& float_graph, DistortionKind kind, const Sample
   }
 }
 
-double TuningSet::Measure(const Graph& graph, size_t count) const {
+double TuningSet::Measure(const Graph& graph, size_t count, const ValueHook& hook) const {
   const size_t n = std::min(count, size());
   const Session session(graph, {});
   std::vector<std::vector<DistortionTerm>> each(n);
   threads_.Each(n, [&](size_t i, size_t) {
-    each[i] = DistortionTerms(kind_, outputs_[i], session.Run(inputs_[i]));
+    each[i] = DistortionTerms(kind_, outputs_[i], session.Run(inputs_[i], hook));
   });
   double total = 0;
   size_t counted = 0;
