@@ -5,6 +5,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "mezzo/algorithm/planned_codes.h"
 #include "mezzo/algorithm/sites.h"
 #include "mezzo/algorithm/weights.h"
 #include "mezzo/graph/passes.h"
@@ -93,7 +94,7 @@ class Applier {
     }
     if (takes_bias) FitBias(node.name, bias, x_scale, scales);
 
-    Tensor codes = WeightCodes(node, weight, scales, plan_.limit_pairs);
+    Tensor codes = PlannedCodes(node, weight, plan, scales, plan_.limit_pairs);
     const std::string stem = node.inputs[1];
     node.inputs[1] = AddDequantize(stem, std::move(codes), scales, c.weight_axis);
     const bool has_bias = takes_bias && (node.HasInput(2) || !plan.bias_shift.empty());
@@ -195,8 +196,7 @@ class Applier {
   }
 
   void InsertPairs() {
-    std::unordered_set<std::string> outputs;
-    for (const ValueInfo& out : graph_.outputs) outputs.insert(out.name);
+    const std::set<std::string> named = NamedElsewhere();
     std::unordered_map<std::string, size_t> maker;
     for (size_t i = 0; i < graph_.nodes.size(); ++i)
       for (const std::string& out : graph_.nodes[i].outputs) maker[out] = i;
@@ -204,8 +204,8 @@ class Applier {
       const ActivationPlan& grid = Grid(value);
       const std::string scale = ScaleOf(root, grid), zero = root_zero_.at(root);
       std::string from = value, to = dequantized_.at(value);
-      if (outputs.contains(value) && sites_.integer_made.contains(value)) {
-        // The graph's output is the dequantized form; the node's own result gets another name.
+      if (named.contains(value) && sites_.integer_made.contains(value)) {
+        // The dequantized form gets the name; the node's own result another one.
         from = NewName(value + "_float");
         Node& node = graph_.nodes[maker.at(value)];
         std::replace(node.outputs.begin(), node.outputs.end(), value, from);
@@ -218,6 +218,17 @@ class Applier {
       added_.push_back(
           {"DequantizeLinear", "", Cat(value, "_dequantize"), {q, scale, zero}, {to}, {}});
     }
+  }
+
+  // The graph's outputs, and what branches and loop bodies capture.
+  std::set<std::string> NamedElsewhere() const {
+    std::set<std::string> names;
+    for (const ValueInfo& out : graph_.outputs) names.insert(out.name);
+    for (const Node& node : graph_.nodes)
+      for (const auto& [name, attribute] : node.attributes)
+        if (const auto* body = std::get_if<std::shared_ptr<const Graph>>(&attribute))
+          for (const std::string& captured : Captures(**body)) names.insert(captured);
+    return names;
   }
 
   // Values that share a grid share its constants.
@@ -246,6 +257,12 @@ Model PrepareFloat(Model model, std::vector<std::string>* folded) {
   std::vector<std::string> names = FoldScalesAndShifts(model.graph);
   if (folded) *folded = std::move(names);
   return model;
+}
+
+Model PrepareFor(const Model& model, const Plan& plan) {
+  Model prepared = PrepareFloat(model);
+  prepared.graph = ScaleChannels(prepared.graph, plan.equalization);
+  return prepared;
 }
 
 Model ApplyPlan(const Model& prepared, const Plan& plan, std::vector<std::string>* notes) {

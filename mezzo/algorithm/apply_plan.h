@@ -14,6 +14,9 @@ namespace mezzo {
 // layers.
 Model PrepareFloat(Model model, std::vector<std::string>* folded = nullptr);
 
+// The graph that a plan's activations are named in: the prepared one with the plan's equalization.
+Model PrepareFor(const Model& model, const Plan& plan);
+
 // The prepared model with QuantizeLinear and DequantizeLinear nodes where `plan` says, placed so
 // that every quantized node has a DequantizeLinear at each input, int8 weights (symmetric, per
 // output channel), an int32 bias at scale x_scale * w_scale, and, if its result is coded, a

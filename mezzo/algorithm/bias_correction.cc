@@ -1,119 +1,151 @@
 #include "mezzo/algorithm/bias_correction.h"
 
-#include <cmath>
+#include <algorithm>
 #include <unordered_map>
+#include <unordered_set>
 
-#include "mezzo/algorithm/sites.h"
-#include "mezzo/algorithm/weights.h"
+#include "mezzo/algorithm/apply_plan.h"
 
 namespace mezzo {
 namespace {
 
-// Sums per channel as integers, so that the order of the samples does not matter: each sample's
-// mean counts in units of 2^-40 of the largest magnitude that calibration saw.
-struct ChannelSums {
-  QParams qparams;
-  IntFormat format;
-  double unit = 1;
-  int64_t samples = 0;
-  std::vector<int64_t> real, coded;
+using Means = std::vector<double>;
 
-  // Channels along axis 1, or along the last axis for matrices.
-  void Add(const Tensor& t) {
-    const size_t channels = static_cast<size_t>(t.rank() < 2 ? t.numel() : t.dim(1));
-    real.resize(channels);
-    coded.resize(channels);
-    const Tensor plain = t.ToLayout(Layout::kPlain);
-    const float* x = plain.data<float>();
-    const int64_t batch = t.rank() < 2 ? 1 : t.dim(0),
-                  inner = t.numel() / std::max<int64_t>(1, batch * channels);
-    for (size_t c = 0; c < channels; ++c) {
-      double sum = 0, sum_coded = 0;
-      for (int64_t n = 0; n < batch; ++n) {
-        const float* row = x + (n * channels + c) * inner;
-        for (int64_t i = 0; i < inner; ++i) {
-          sum += row[i];
-          sum_coded += Dequantize(qparams, Quantize(format, qparams, row[i]));
-        }
-      }
-      const double count = static_cast<double>(std::max<int64_t>(1, batch * inner));
-      real[c] += std::llround(sum / count / unit);
-      coded[c] += std::llround(sum_coded / count / unit);
+// Of each channel, along axis 1.
+Means ChannelMeans(const Tensor& value) {
+  const Tensor t = value.ToLayout(Layout::kPlain);
+  const int64_t channels = t.dim(1), rows = t.dim(0) * channels;
+  const int64_t inner = rows ? t.numel() / rows : 0;
+  Means means(channels);
+  for (int64_t r = 0; r < rows; ++r) {
+    double sum = 0;
+    for (const float v : std::span(t.data<float>() + r * inner, static_cast<size_t>(inner)))
+      sum += v;
+    means[r % channels] += sum / static_cast<double>(inner * t.dim(0));
+  }
+  return means;
+}
+
+void AddToChannels(Tensor& t, const std::vector<float>& shift) {
+  const int64_t channels = t.dim(1), rows = t.dim(0) * channels;
+  const int64_t inner = rows ? t.numel() / rows : 0;
+  for (int64_t r = 0; r < rows; ++r)
+    for (float& v : std::span(t.data<float>() + r * inner, static_cast<size_t>(inner)))
+      v += shift[r % channels];
+}
+
+// A graph run node by node for several samples at once.
+class Lockstep {
+ public:
+  Lockstep(const Graph& graph, const TuningSet& samples, size_t count, const Threads& threads)
+      : graph_(graph), threads_(threads), values_(count) {
+    for (size_t i = 0; i < count; ++i)
+      for (const auto& [name, t] : samples.inputs(i)) values_[i][name] = t;
+    const Uses uses(graph);
+    for (const auto& [value, users] : uses.consumers)
+      last_use_[*std::max_element(users.begin(), users.end())].push_back(value);
+    for (const auto& [name, t] : graph.initializers) constants_.insert(name);
+  }
+
+  // `made` may change a node's outputs, one tensor a sample.
+  void Run(const std::function<void(const Node&, std::vector<Tensor>&)>& made) {
+    for (size_t i = 0; i < graph_.nodes.size(); ++i) {
+      RunNode(graph_.nodes[i], made);
+      for (const std::string& value : last_use_[i])
+        for (auto& sample : values_) sample.erase(value);
     }
-    ++samples;
   }
 
-  void Merge(const ChannelSums& o) {
-    if (real.empty()) real.resize(o.real.size()), coded.resize(o.coded.size());
-    for (size_t c = 0; c < o.real.size(); ++c) real[c] += o.real[c], coded[c] += o.coded[c];
-    samples += o.samples;
+ private:
+  void RunNode(const Node& node,
+               const std::function<void(const Node&, std::vector<Tensor>&)>& made) {
+    Graph one;
+    one.nodes = {node};
+    Graph around;  // to ask what the node reads, subgraphs included
+    around.nodes = {node};
+    std::vector<std::string> reads;
+    for (const auto& [value, users] : Uses(around).consumers) {
+      if (const Tensor* t = graph_.Initializer(value)) {
+        one.initializers[value] = *t;
+      } else {
+        one.inputs.push_back({value, values_[0].at(value).dtype()});
+        reads.push_back(value);
+      }
+    }
+    for (const std::string& out : node.outputs)
+      if (!out.empty()) one.outputs.push_back({out});
+    // what reads constants alone is the same for all samples
+    const bool constant = std::all_of(reads.begin(), reads.end(),
+                                      [&](const std::string& r) { return constants_.contains(r); });
+    const size_t runs = constant ? 1 : values_.size();
+    const Session session(one, {});
+    std::vector<std::vector<Tensor>> results(values_.size());
+    threads_.Each(runs, [&](size_t i, size_t) {
+      TensorMap inputs;
+      for (const std::string& name : reads) inputs[name] = values_[i].at(name);
+      results[i] = session.Run(inputs);
+    });
+    for (size_t i = runs; i < values_.size(); ++i) results[i] = results[0];
+    for (size_t out = 0; out < one.outputs.size(); ++out) {
+      std::vector<Tensor> tensors;
+      for (auto& r : results) tensors.push_back(std::move(r[out]));
+      if (out == 0) made(node, tensors);
+      for (size_t i = 0; i < values_.size(); ++i)
+        values_[i][one.outputs[out].name] = std::move(tensors[i]);
+      if (constant) constants_.insert(one.outputs[out].name);
+    }
   }
+
+  const Graph& graph_;
+  const Threads threads_;
+  std::vector<std::unordered_map<std::string, Tensor>> values_;
+  std::unordered_map<size_t, std::vector<std::string>> last_use_;  // by node
+  std::unordered_set<std::string> constants_;
 };
 
-std::vector<float> ShiftOf(const Node& node, const Tensor& weight, const NodePlan& plan,
-                           bool limit_pairs, const ChannelSums& sums) {
-  const WeightRows rows(node, weight);
-  const int64_t groups = node.Is("Conv") ? node.Int("group", 1) : 1,
-                per_group = rows.channels / groups;
-  if (rows.inputs * groups != static_cast<int64_t>(sums.real.size()))
-    return {};  // not laid out as expected
-  const Tensor codes = WeightCodes(node, weight, plan.weight_scales, limit_pairs);
-  const double to_mean = sums.unit / static_cast<double>(sums.samples);
-  std::vector<float> shift(rows.channels);
-  for (int64_t o = 0; o < rows.channels; ++o) {
-    double sum = 0;
-    for (int64_t k = 0; k < rows.depth; ++k) {
-      const int64_t at = rows.At(o, k), channel = o / per_group * rows.inputs + k % rows.inputs;
-      const double coded = static_cast<double>(plan.weight_scales[o]) * codes.data<int8_t>()[at];
-      sum += static_cast<double>(sums.real[channel]) * weight.data<float>()[at] -
-             static_cast<double>(sums.coded[channel]) * coded;
-    }
-    shift[o] = static_cast<float>(to_mean * sum);
-  }
-  return shift;
+bool TakesShift(const Node& node, const Plan& plan) {
+  const auto it = plan.nodes.find(node.name);
+  return (node.Is("Conv") || node.Is("Gemm")) && it != plan.nodes.end() && it->second.quantized;
+}
+
+// How many samples go through at once, by what one needs.
+size_t SamplesThatFit(const Session& session, const TuningSet& samples, size_t memory) {
+  ResetTensorMemoryPeak();
+  const size_t before = GetTensorMemory().live;
+  session.Run(samples.inputs(0));
+  const size_t one = std::max<size_t>(1, GetTensorMemory().peak - before);
+  return std::clamp<size_t>(memory / one, 1, samples.size());
 }
 
 }  // namespace
 
-std::map<std::string, std::vector<float>> BiasShifts(const Graph& graph, const Plan& plan,
-                                                     const SampleFn& sample, size_t count,
+std::map<std::string, std::vector<float>> BiasShifts(const Model& prepared, const Plan& plan,
+                                                     const TuningSet& samples, size_t memory,
                                                      const Threads& threads) {
-  std::set<std::string> quantized;
-  for (const auto& [name, node] : plan.nodes)
-    if (node.quantized) quantized.insert(name);
-  const Sites sites = FindSites(graph, quantized);
-  std::unordered_map<std::string, ChannelSums> empty;
-  std::vector<const Node*> layers;
-  for (const size_t i : sites.integer_nodes) {
-    const Node& node = graph.nodes[i];
-    if (!quantized.contains(node.name) || node.Is("MatMul")) continue;
-    layers.push_back(&node);
-    const ActivationPlan& a = plan.activations.at(sites.root.at(node.inputs[0]));
-    const double amax = std::max({std::fabs(a.lo), std::fabs(a.hi), 1e-30f});
-    empty[node.inputs[0]] = {a.qparams, plan.activation_format, std::ldexp(amax, -36)};
-  }
-
-  const Session session(graph, {});
-  std::vector<std::unordered_map<std::string, ChannelSums>> seen(threads.count(), empty);
-  threads.Each(count, [&](size_t i, size_t worker) {
-    const auto observe = [&](const std::string& name, const Tensor& t) {
-      const auto it = seen[worker].find(name);
-      if (it != seen[worker].end()) it->second.Add(t);
-    };
-    const TensorMap inputs = sample(i);
-    for (const auto& [name, t] : inputs) observe(name, t);
-    session.Run(inputs, [&](const Node& node, size_t output, Tensor& value) {
-      observe(node.outputs[output], value);
+  const Session session(prepared.graph, {});
+  const size_t count = SamplesThatFit(session, samples, memory);
+  std::vector<std::map<std::string, Means>> wanted(count);  // by sample and node
+  threads.Each(count, [&](size_t i, size_t) {
+    session.Run(samples.inputs(i), [&](const Node& node, size_t, Tensor& value) {
+      if (TakesShift(node, plan)) wanted[i][node.name] = ChannelMeans(value);
     });
   });
-  for (auto& [name, sums] : empty)
-    for (auto& part : seen) sums.Merge(part.at(name));
 
+  Plan unshifted = plan;
+  for (auto& [name, node] : unshifted.nodes) node.bias_shift.clear();
+  const Graph qdq = ApplyPlan(prepared, unshifted).graph;
   std::map<std::string, std::vector<float>> shifts;
-  for (const Node* node : layers)
-    shifts[node->name] =
-        ShiftOf(*node, *graph.Initializer(node->inputs[1]), plan.nodes.at(node->name),
-                plan.limit_pairs, empty.at(node->inputs[0]));
+  Lockstep(qdq, samples, count, threads).Run([&](const Node& node, std::vector<Tensor>& made) {
+    if (!TakesShift(node, plan)) return;
+    std::vector<double> sum(made[0].dim(1));
+    for (size_t i = 0; i < count; ++i) {
+      const Means got = ChannelMeans(made[i]);
+      for (size_t c = 0; c < sum.size(); ++c) sum[c] += wanted[i].at(node.name)[c] - got[c];
+    }
+    std::vector<float>& shift = shifts[node.name];
+    for (const double s : sum) shift.push_back(static_cast<float>(s / static_cast<double>(count)));
+    threads.Each(count, [&](size_t i, size_t) { AddToChannels(made[i], shift); });
+  });
   return shifts;
 }
 

@@ -1,27 +1,27 @@
 // Bias correction: what quantization shifts on average, the bias takes back.
 //
-// For a layer with input x, weight w, their quantized forms x^ and w^, and E[.] the mean over
-// samples and positions:
-//   shift[o] = sum_c ( E[x_c] * sum_k w[o,c,k]  -  E[x^_c] * sum_k w^[o,c,k] )
-// Nagel et al. 2019, https://arxiv.org/abs/1906.04721, section 4.2, with measured means instead of
-// assumed ones, and the input's own error counted in.
+// Layer after layer, with those before it corrected already:
+//   shift[o] = mean of the float layer's output channel o - mean of the quantized layer's
+// over the same samples and positions. Nagel et al. 2019, https://arxiv.org/abs/1906.04721, section
+// 4.2, in its empirical form (their appendix D), which also sees what noise becomes behind Relu and
+// the like.
 #pragma once
 
-#include <functional>
 #include <map>
 #include <string>
 #include <vector>
 
+#include "mezzo/algorithm/distortion.h"
 #include "mezzo/algorithm/plan.h"
-#include "mezzo/calibrate/collect.h"
 #include "mezzo/graph/graph.h"
 
 namespace mezzo {
 
-// The shift of every quantized Conv and Gemm of the plan, by node. One pass over the samples
-// through the float graph; the result does not depend on their order or on the number of threads.
-std::map<std::string, std::vector<float>> BiasShifts(const Graph& prepared, const Plan& plan,
-                                                     const SampleFn& sample, size_t count,
+// The shift of every quantized Conv and Gemm of the plan, by node; shifts that the plan has are not
+// counted. All samples go through the Q/DQ graph together, node by node, as many as fit into
+// `memory` bytes (at least one). The result does not depend on the number of threads.
+std::map<std::string, std::vector<float>> BiasShifts(const Model& prepared, const Plan& plan,
+                                                     const TuningSet& samples, size_t memory,
                                                      const Threads& threads);
 
 }  // namespace mezzo

@@ -8,7 +8,12 @@
 
 #include "mezzo/algorithm/apply_plan.h"
 #include "mezzo/algorithm/bias_correction.h"
+#include "mezzo/algorithm/equalize.h"
+#include "mezzo/algorithm/grid.h"
+#include "mezzo/algorithm/layer_worth.h"
 #include "mezzo/algorithm/live_range.h"
+#include "mezzo/algorithm/moments.h"
+#include "mezzo/algorithm/rounding.h"
 #include "mezzo/algorithm/sites.h"
 #include "mezzo/algorithm/weights.h"
 #include "mezzo/calibrate/calibrators.h"
@@ -17,35 +22,6 @@
 
 namespace mezzo {
 namespace {
-
-// A rule and a kind of grid.
-struct Choice {
-  std::string calibration;
-  bool symmetric;
-  std::string Name() const { return calibration + (symmetric ? " symmetric" : ""); }
-};
-
-// Values that are never negative get all codes above zero in any case: half of a symmetric grid
-// would be idle, and engines fuse the Relu before it only where it starts at zero.
-// `live`, if given, is all that the range needs to cover.
-ActivationPlan MakeGrid(const Histogram& h, Choice choice, IntFormat f, const Range* live) {
-  choice.symmetric &= h.min() < 0;
-  ActivationPlan a;
-  a.calibration = choice.calibration;
-  a.symmetric = choice.symmetric;
-  const int levels = f.qmax() - f.qmin() + (choice.symmetric ? 0 : 1);
-  Range r = Calibrate(h, choice.calibration, choice.symmetric, levels);
-  if (live && !choice.symmetric) r = {std::max(r.lo, live->lo), std::min(r.hi, live->hi)};
-  a.lo = r.lo;
-  a.hi = r.hi;
-  if (choice.symmetric) {
-    const int32_t middle = f.is_signed ? 0 : 1 << (f.bits - 1);
-    a.qparams = {SymmetricQParams(IntFormat{f.bits, true, true}, r.hi).scale, middle};
-  } else {
-    a.qparams = AsymmetricQParams(f, r.lo, r.hi);
-  }
-  return a;
-}
 
 void CheckWeights(const Graph& graph) {
   for (const auto& [name, t] : graph.initializers) {
@@ -63,11 +39,20 @@ class Workflow {
   }
 
   Int8Result Run() {
-    PlanNodes();
-    CollectStatistics();
     plan().float_metric = task_.metric(graph()).metric;
     Say(Cat("float: ", task_.metric_name, " ", plan().float_metric));
-    ChooseCalibration();
+    PlanNodes();
+    result_.macs = CountMacs(graph(), Session(graph(), {options_.threads}), task_.calibration(0));
+    worth_.emplace(graph(), result_.macs);
+    tuning_.emplace(graph(), task_.distortion, task_.calibration,
+                    std::min(options_.tuning_samples, task_.calibration_count),
+                    options_.tuning_bytes, options_.threads);
+    CollectStatistics({});
+    ChooseCalibration("");
+    if (options_.equalize) Equalize();
+    if (options_.correct_rounding) CorrectRounding();
+    AddStep("all layers, " + plan().activations.begin()->second.calibration, distortion_, true,
+            true);
     if (!Holds() && options_.refine) RefineRanges();
     HoldTolerance();
     plan().notes.clear();
@@ -89,12 +74,9 @@ class Workflow {
     for (const auto& [name, reason] : why) plan().nodes[name].reason = reason;
     for (const ComputeNode& c : nodes) {
       const Node& node = graph().nodes[c.index];
-      NodePlan& p = plan().nodes[node.name];
-      p.quantized = true;
-      if (c.has_weight)
-        p.weight_scales =
-            WeightScales(node, *graph().Initializer(node.inputs[1]), options_.limit_pairs);
+      plan().nodes[node.name].quantized = true;
     }
+    SetWeightScales();
     for (const std::string& name : options_.exclude) {
       const auto it = plan().nodes.find(name);
       Require(it != plan().nodes.end(), "--exclude: the model has no node ", name,
@@ -109,6 +91,15 @@ class Workflow {
     plan().calibration_samples = static_cast<int64_t>(task_.calibration_count);
   }
 
+  void SetWeightScales() {
+    for (const ComputeNode& c : FindComputeNodes(graph())) {
+      const Node& node = graph().nodes[c.index];
+      if (c.has_weight)
+        plan().nodes[node.name].weight_scales =
+            WeightScales(node, *graph().Initializer(node.inputs[1]), options_.limit_pairs);
+    }
+  }
+
   std::set<std::string> QuantizedNodes() {
     std::set<std::string> names;
     for (const auto& [name, node] : plan().nodes)
@@ -116,7 +107,9 @@ class Workflow {
     return names;
   }
 
-  void CollectStatistics() {
+  // Histograms of all that could be quantized, and what of their ranges counts; `live` for values
+  // that only the caller knows.
+  void CollectStatistics(std::map<std::string, Range> live) {
     std::set<std::string> roots;
     for (const auto& [value, root] : FindSites(graph(), QuantizedNodes()).root) roots.insert(root);
     result_.histograms =
@@ -125,20 +118,20 @@ class Workflow {
                             if (options_.progress)
                               options_.progress("calibrating", done, task_.calibration_count);
                           });
-    live_ = LiveRanges(graph(), result_.histograms);
-    result_.macs = CountMacs(graph(), Session(graph(), {options_.threads}), task_.calibration(0));
-    tuning_.emplace(graph(), task_.distortion, task_.calibration,
-                    std::min(options_.tuning_samples, task_.calibration_count),
-                    options_.tuning_bytes, options_.threads);
+    std::map<std::string, Range> seen;
+    for (const auto& [name, h] : result_.histograms)
+      seen[name] = {std::min(h.min(), 0.0f), std::max(h.max(), 0.0f)};
+    live_ = std::move(live);
+    live_.merge(LiveRanges(graph(), seen));
   }
 
-  ActivationPlan Grid(const std::string& name, const Histogram& h, const Choice& choice) {
+  ActivationPlan Grid(const std::string& name, const Histogram& h, const GridRule& choice) {
     const auto live = live_.find(name);
     return MakeGrid(h, choice, plan().activation_format,
                     live == live_.end() ? nullptr : &live->second);
   }
 
-  void SetGrids(const Choice& choice) {
+  void SetGrids(const GridRule& choice) {
     for (const auto& [name, h] : result_.histograms)
       plan().activations[name] = Grid(name, h, choice);
   }
@@ -147,13 +140,9 @@ class Workflow {
   double Distort(size_t samples = SIZE_MAX) { return tuning_->Measure(Integers(), samples); }
 
   double Int8Macs() {
-    double all = 0, integer = 0;
-    for (const auto& [name, n] : result_.macs) {
-      all += static_cast<double>(n);
-      const auto it = plan().nodes.find(name);
-      if (it != plan().nodes.end() && it->second.quantized) integer += static_cast<double>(n);
-    }
-    return all > 0 ? integer / all : 0;
+    double share = 0;
+    for (const std::string& name : QuantizedNodes()) share += worth_->MacShare(name);
+    return share;
   }
 
   void AddStep(const std::string& tried, double distortion, bool kept, bool measure_metric) {
@@ -174,52 +163,114 @@ class Workflow {
     Say(line.str());
   }
 
-  void ChooseCalibration() {
-    std::vector<Choice> choices;
+  // Every rule on a few samples; then the best few, without and with their biases corrected, on
+  // all.
+  void ChooseCalibration(const std::string& suffix) {
+    std::vector<GridRule> choices;
     const std::vector<std::string> rules = options_.calibration == "auto"
                                                ? AllCalibrators()
                                                : std::vector<std::string>{options_.calibration};
     for (const std::string& rule : rules)
       for (const bool symmetric : {false, true}) choices.push_back({rule, symmetric});
-    const size_t first = plan().ladder.size();
     std::vector<std::pair<double, size_t>> order;
     for (size_t i = 0; i < choices.size(); ++i) {
+      ClearBiasShifts();
       SetGrids(choices[i]);
-      order.push_back({Distort(), i});
-      AddStep(choices[i].Name(), order.back().first, false, false);
+      order.push_back({Distort(16), i});
+      AddStep(choices[i].Name() + suffix, order.back().first, false, false);
     }
     std::sort(order.begin(), order.end());
+    rivals_.clear();
     for (size_t i = 0; i < std::min<size_t>(4, order.size()); ++i)
       rivals_.push_back(choices[order[i].second]);
-    plan().ladder[first + order[0].second].kept = true;
-    KeepBest(order[0].first);
-    AddStep("all layers, " + plan().activations.begin()->second.calibration, distortion_, true,
-            true);
+    KeepBest(suffix);
   }
 
-  // The best few rules, each with its biases corrected, against the best without.
-  void KeepBest(double uncorrected) {
-    SetGrids(rivals_[0]);
-    distortion_ = uncorrected;
-    Plan best = plan();
-    for (const Choice& rival : rivals_) {
-      if (!options_.correct_bias) break;
-      SetGrids(rival);
+  void KeepBest(const std::string& suffix) {
+    distortion_ = INFINITY;
+    Plan best;
+    for (const GridRule& rule : rivals_) {
+      ClearBiasShifts();
+      SetGrids(rule);
+      if (&rule == &rivals_[0] || !options_.correct_bias)
+        Judge(rule.Name() + suffix + ", all tuning samples", best);
+      if (!options_.correct_bias) continue;
       SetBiasShifts();
-      const double d = Distort();
-      AddStep(rival.Name() + ", biases corrected", d, d < distortion_, false);
-      if (d >= distortion_) continue;
-      distortion_ = d;
-      best = plan();
+      Judge(rule.Name() + suffix + ", biases corrected", best);
     }
-    best.ladder = plan().ladder;
+    Restore(best);
+  }
+
+  // The plan as it is now, against the best so far.
+  void Judge(const std::string& tried, Plan& best) {
+    const double d = Distort();
+    AddStep(tried, d, d < distortion_, false);
+    if (d < distortion_) distortion_ = d, best = plan();
+  }
+
+  // Goes back to a plan; what was tried stays.
+  void Restore(Plan& best) {
+    best.ladder = std::move(plan().ladder);
     plan() = std::move(best);
   }
 
-  void SetBiasShifts() {
+  // The whole choice again on the graph with equalized channels; kept if it is better.
+  void Equalize() {
     const size_t samples = std::min<size_t>(task_.calibration_count, 128);
+    Equalization e = ChooseEqualization(graph(), QuantizedNodes(), task_.calibration, samples,
+                                        *tuning_, options_.threads);
+    if (e.scales.empty()) return;
+    const Int8Result before = result_;
+    const auto before_live = live_;
+    const auto before_rivals = rivals_;
+    const double before_distortion = distortion_;
+    result_.prepared.graph = ScaleChannels(graph(), e.scales);
+    plan().activations.clear();
+    plan().equalization = std::move(e.scales);
+    SetWeightScales();
+    CollectStatistics(std::move(e.live));
+    ChooseCalibration(", equalized");
+    if (distortion_ < before_distortion) return;
+    std::vector<LadderStep> ladder = std::move(plan().ladder);
+    result_ = before;
+    plan().ladder = std::move(ladder);
+    live_ = before_live;
+    rivals_ = before_rivals;
+    distortion_ = before_distortion;
+  }
+
+  // Weights rounded as their layers' inputs correlate; kept if that is better, with biases
+  // corrected or without.
+  void CorrectRounding() {
+    Plan best = plan();
+    std::vector<std::string> layers;
+    for (const ComputeNode& c : FindComputeNodes(graph()))
+      if (c.has_weight && plan().nodes.at(graph().nodes[c.index].name).quantized)
+        layers.push_back(graph().nodes[c.index].name);
+    const size_t samples = std::min<size_t>(task_.calibration_count, 128);
+    CollectMoments(graph(), layers, task_.calibration, samples, options_.tuning_bytes,
+                   options_.threads, [&](const Node& node, const Moments& moments) {
+                     NodePlan& p = plan().nodes.at(node.name);
+                     p.weight_codes =
+                         RoundWeights(node, *graph().Initializer(node.inputs[1]), p.weight_scales,
+                                      options_.limit_pairs, moments, options_.threads);
+                   });
+    ClearBiasShifts();
+    Judge("error-corrected rounding", best);
+    if (options_.correct_bias) {
+      SetBiasShifts();
+      Judge("error-corrected rounding, biases corrected", best);
+    }
+    Restore(best);
+  }
+
+  void ClearBiasShifts() {
+    for (auto& [name, node] : plan().nodes) node.bias_shift.clear();
+  }
+
+  void SetBiasShifts() {
     for (auto& [name, shift] :
-         BiasShifts(graph(), plan(), task_.calibration, samples, options_.threads))
+         BiasShifts(result_.prepared, plan(), *tuning_, options_.tuning_bytes, options_.threads))
       plan().nodes[name].bias_shift = std::move(shift);
   }
 
@@ -256,7 +307,7 @@ class Workflow {
     constexpr float kDifference = 0.15f;  // nearer grids give the same
     ActivationPlan kept = plan().activations.at(name);
     std::vector<QParams> tried{kept.qparams};
-    for (const Choice& choice : rivals_) {
+    for (const GridRule& choice : rivals_) {
       const ActivationPlan grid = Grid(name, h, choice);
       const auto near = [&](QParams p) {
         return std::abs(p.zero_point - grid.qparams.zero_point) < 8 &&
@@ -280,12 +331,12 @@ class Workflow {
     const size_t samples = std::min<size_t>(24, tuning_->size());
     while (!Holds() && !QuantizedNodes().empty()) {
       MeasureGains(gain, samples);
-      const std::string worst = Worst(gain);
+      const std::string worst = worth_->Best(gain);
       NodePlan& node = plan().nodes[worst];
       node.quantized = false;
       node.sensitivity = gain.at(worst);
-      node.reason = Cat("partial quantization: in float it lowers the output's distortion by ",
-                        gain.at(worst));
+      node.reason = Cat("partial quantization: in float it changes the output's distortion by ",
+                        -node.sensitivity);
       last_ = worst;
       distortion_ = Distort();
       AddStep("float: " + worst, distortion_, true, true);
@@ -299,7 +350,8 @@ class Workflow {
   // the layer that went last are measured again.
   void MeasureGains(std::map<std::string, double>& gain, size_t samples) {
     const double base = Distort(samples);
-    const auto again = gain.empty() ? QuantizedNodes() : Shortlist(gain);
+    const auto quantized = QuantizedNodes();
+    const auto again = gain.empty() ? quantized : worth_->Shortlist(gain, quantized, last_);
     size_t done = 0;
     for (const std::string& name : again) {
       if (options_.progress) options_.progress("measuring sensitivity", ++done, again.size());
@@ -311,53 +363,14 @@ class Workflow {
     std::erase_if(gain, [&](const auto& g) { return !plan().nodes[g.first].quantized; });
   }
 
-  std::set<std::string> Shortlist(const std::map<std::string, double>& gain) {
-    std::vector<std::pair<double, std::string>> order;
-    for (const auto& [name, g] : gain)
-      if (plan().nodes[name].quantized) order.push_back({-Worth(name, g), name});
-    std::sort(order.begin(), order.end());
-    std::set<std::string> names;
-    for (size_t i = 0; i < std::min<size_t>(6, order.size()); ++i) names.insert(order[i].second);
-    // in graph order, the quantized layers next to the last one
-    std::vector<std::string> sequence;
-    for (const ComputeNode& c : FindComputeNodes(graph()))
-      sequence.push_back(graph().nodes[c.index].name);
-    const auto at = std::find(sequence.begin(), sequence.end(), last_) - sequence.begin();
-    for (const int64_t step : {-2, -1, 1, 2}) {
-      const int64_t i = at + step;
-      if (i >= 0 && i < static_cast<int64_t>(sequence.size()) &&
-          plan().nodes[sequence[i]].quantized)
-        names.insert(sequence[i]);
-    }
-    return names;
-  }
-
-  double MacShare(const std::string& name) const {
-    double all = 0;
-    for (const auto& [n, macs] : result_.macs) all += static_cast<double>(macs);
-    const auto it = result_.macs.find(name);
-    return it == result_.macs.end() || all == 0 ? 0 : static_cast<double>(it->second) / all;
-  }
-
-  double Worth(const std::string& name, double gain) const {
-    return gain / (MacShare(name) + 0.005);
-  }
-
-  std::string Worst(const std::map<std::string, double>& gain) const {
-    return std::max_element(gain.begin(), gain.end(),
-                            [&](const auto& a, const auto& b) {
-                              return Worth(a.first, a.second) < Worth(b.first, b.second);
-                            })
-        ->first;
-  }
-
   const Int8Task& task_;
   const Int8Options& options_;
   Int8Result result_;
   std::optional<TuningSet> tuning_;
   std::map<std::string, Range> live_;
-  std::vector<Choice> rivals_;  // the best few of the sweep, best first
+  std::vector<GridRule> rivals_;  // the best few of the sweep, best first
   double distortion_ = 0;
+  std::optional<LayerWorth> worth_;
   std::string last_;
 };
 

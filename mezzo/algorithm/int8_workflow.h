@@ -46,6 +46,8 @@ struct Int8Options {
   bool limit_pairs = true;           // weights.h
   bool refine = true;  // ranges tensor by tensor, if the tolerance does not hold without
   bool correct_bias = true;
+  bool equalize = true;
+  bool correct_rounding = true;  // rounding.h
   size_t tuning_samples = 48;
   size_t tuning_bytes = size_t{64} << 20;
   Threads threads;
@@ -55,7 +57,7 @@ struct Int8Options {
 
 struct Int8Result {
   Plan plan;
-  Model prepared, quantized;                    // float and QDQ
+  Model prepared, quantized;                    // float, as PrepareFor makes it, and QDQ
   std::map<std::string, Histogram> histograms;  // of every activation that could be quantized
   std::map<std::string, int64_t> macs;          // by node
   double metric = 0, loss = 0;

@@ -69,12 +69,12 @@ int FlatPoints(std::span<const float> y, bool back) {
 }  // namespace
 
 std::map<std::string, Range> LiveRanges(const Graph& graph,
-                                        const std::map<std::string, Histogram>& histograms) {
+                                        const std::map<std::string, Range>& seen) {
   const Uses uses(graph);
   std::map<std::string, Range> live;
-  for (const auto& [name, h] : histograms) {
+  for (const auto& [name, range] : seen) {
     const auto f = Functions(graph, uses, name);
-    const float lo = std::min(h.min(), 0.0f), hi = std::max(h.max(), 0.0f);
+    const float lo = std::min(range.lo, 0.0f), hi = std::max(range.hi, 0.0f);
     if (!f || !(lo < hi)) continue;
     Tensor x(DType::kFloat32, {kPoints});
     const auto at = [&](int i) { return lo + (hi - lo) * static_cast<float>(i) / (kPoints - 1); };

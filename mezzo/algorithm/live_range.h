@@ -8,15 +8,15 @@
 #include <string>
 
 #include "mezzo/calibrate/calibrators.h"
-#include "mezzo/calibrate/histogram.h"
 #include "mezzo/graph/graph.h"
 
 namespace mezzo {
 
-// For each value with a histogram whose users are elementwise functions of it alone: the smallest
-// range outside of which every function of it that others read is constant, found by running these
-// functions over the range seen. Values with other users, or without a flat end, are left out.
+// For each value of `seen` (ranges by name) whose users are elementwise functions of it alone: the
+// smallest range outside of which every function of it that others read is constant, found by
+// running these functions over the range seen. Values with other users, or without a flat end, are
+// left out.
 std::map<std::string, Range> LiveRanges(const Graph& graph,
-                                        const std::map<std::string, Histogram>& histograms);
+                                        const std::map<std::string, Range>& seen);
 
 }  // namespace mezzo

@@ -19,11 +19,7 @@ Graph HardSwish() {
   return g;
 }
 
-std::map<std::string, Histogram> Seen(float lo, float hi) {
-  std::map<std::string, Histogram> h;
-  h["x"].Add(std::vector<float>{lo, 0.5f, hi});
-  return h;
-}
+std::map<std::string, Range> Seen(float lo, float hi) { return {{"x", {lo, hi}}}; }
 
 TEST(LiveRanges, HardSwishIgnoresWhatIsBelowMinusThree) {
   const auto live = LiveRanges(HardSwish(), Seen(-20, 10));

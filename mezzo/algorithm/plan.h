@@ -10,11 +10,11 @@
 #include <vector>
 
 #include "mezzo/format/affine_int.h"
+#include "mezzo/graph/scale_channels.h"
 
 namespace mezzo {
 
-// The grid of one activation. Named by the value of the float graph after scales and shifts are
-// folded.
+// The grid of one activation. Named by the value of the prepared graph: apply_plan.h.
 struct ActivationPlan {
   QParams qparams;
   float lo = 0, hi = 0;  // the calibrated range
@@ -27,6 +27,7 @@ struct NodePlan {
   bool quantized = false;
   std::string reason;                // why it stays float, or what is special
   std::vector<float> weight_scales;  // per output channel; empty without constant weights
+  std::vector<int8_t> weight_codes;  // laid out as the weight is; empty for the nearest: weights.h
   std::vector<float> bias_shift;  // added to the float bias before it is quantized; empty for none
   double sensitivity =
       0;  // output error that this node's quantization alone accounts for; 0 if unmeasured
@@ -47,7 +48,8 @@ struct LadderStep {
 struct Plan {
   std::string model_hash;  // of the float model's file, "fnv1a64:..."
   IntFormat activation_format = kUInt8;
-  bool limit_pairs = true;  // weights.h: the same results on CPUs whose 8-bit products saturate
+  bool limit_pairs = true;     // weights.h: the same results on CPUs whose 8-bit products saturate
+  ChannelScales equalization;  // equalize.h
   std::map<std::string, ActivationPlan> activations;
   std::map<std::string, NodePlan> nodes;
   std::string metric_name;

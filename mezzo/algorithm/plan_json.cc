@@ -34,6 +34,43 @@ Json Number(double v) { return std::isfinite(v) ? Json(v) : Json(nullptr); }
 
 std::string FormatName(IntFormat f) { return f.is_signed ? "int8" : "uint8"; }
 
+constexpr std::string_view kBase64 =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+// RFC 4648, with padding.
+std::string Base64(const std::vector<int8_t>& bytes) {
+  std::string text;
+  for (size_t i = 0; i < bytes.size(); i += 3) {
+    uint32_t three = 0;
+    for (size_t k = 0; k < 3; ++k)
+      three = three << 8 | (i + k < bytes.size() ? static_cast<uint8_t>(bytes[i + k]) : 0);
+    for (size_t k = 0; k < 4; ++k)
+      text += i + k <= bytes.size() ? kBase64[three >> (18 - 6 * k) & 63] : '=';
+  }
+  return text;
+}
+
+std::vector<int8_t> FromBase64(const std::string& text, const std::string& where) {
+  RequireFile(text.size() % 4 == 0, where, ": ", text.size(), " characters are no base64");
+  std::vector<int8_t> bytes;
+  for (size_t i = 0; i < text.size(); i += 4) {
+    uint32_t three = 0;
+    size_t padding = 0;
+    for (size_t k = 0; k < 4; ++k) {
+      const char c = text[i + k];
+      const bool pad = c == '=' && i + 4 == text.size() && k >= 2;
+      const size_t digit = pad ? 0 : kBase64.find(c);
+      RequireFile(digit != std::string_view::npos && (pad || padding == 0), where, ": character ",
+                  i + k, " is no base64");
+      padding += pad;
+      three = three << 6 | static_cast<uint32_t>(digit);
+    }
+    for (size_t k = 0; k + padding < 3; ++k)
+      bytes.push_back(static_cast<int8_t>(three >> (16 - 8 * k)));
+  }
+  return bytes;
+}
+
 // An object whose fields are taken by name; what nobody took is unknown.
 class Fields {
  public:
@@ -132,6 +169,7 @@ Json ToJson(const NodePlan& n) {
   if (!n.reason.empty()) json["reason"] = n.reason;
   if (n.sensitivity != 0) json["sensitivity"] = Number(n.sensitivity);
   if (!n.weight_scales.empty()) json["weight_scales"] = Floats(n.weight_scales);
+  if (!n.weight_codes.empty()) json["weight_codes"] = Base64(n.weight_codes);
   if (!n.bias_shift.empty()) json["bias_shift"] = Floats(n.bias_shift);
   return json;
 }
@@ -146,6 +184,8 @@ NodePlan ReadNode(const Json& json, const std::string& where) {
   if (f.Has("reason")) n.reason = f.String("reason");
   if (f.Has("sensitivity")) n.sensitivity = f.Double("sensitivity");
   if (f.Has("weight_scales")) n.weight_scales = f.FloatList("weight_scales", true);
+  if (f.Has("weight_codes"))
+    n.weight_codes = FromBase64(f.String("weight_codes"), f.Path("weight_codes"));
   if (f.Has("bias_shift")) n.bias_shift = f.FloatList("bias_shift", false);
   f.Done();
   return n;
@@ -192,6 +232,12 @@ Plan Read(const Json& json, const std::string& where) {
     RequireFile(note.is_string(), where, ".notes: expected strings");
     p.notes.push_back(note.get<std::string>());
   }
+  if (f.Has("equalization")) {
+    const Json& scales = f.Get("equalization");
+    const std::string path = where + ".equalization";
+    Fields list(scales, path);
+    for (const auto& [name, s] : scales.items()) p.equalization[name] = list.FloatList(name, true);
+  }
   const Json &ladder = f.Get("ladder"), &nodes = f.Get("nodes"),
              &activations = f.Get("activations");
   RequireFile(ladder.is_array() && nodes.is_object() && activations.is_object(), where,
@@ -222,6 +268,8 @@ std::string ToJson(const Plan& p) {
   json["notes"] = p.notes;
   json["ladder"] = Json::array();
   for (const LadderStep& s : p.ladder) json["ladder"].push_back(ToJson(s));
+  if (!p.equalization.empty()) json["equalization"] = Json::object();
+  for (const auto& [name, scales] : p.equalization) json["equalization"][name] = Floats(scales);
   json["nodes"] = Json::object();
   for (const auto& [name, n] : p.nodes) json["nodes"][name] = ToJson(n);
   json["activations"] = Json::object();

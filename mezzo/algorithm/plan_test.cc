@@ -14,8 +14,9 @@ Plan Example() {
   p.model_hash = "fnv1a64:0123456789abcdef";
   p.activations["x"] = {{0.1f, 128}, -12.8f, 12.7f, true, "percentile:99.99"};
   p.activations["y"] = {{1e-30f, 0}, 0, 2.55e-28f, false, "mse"};
-  p.nodes["conv"] = {true, "", {0.5f, 1.0f / 3, 1e-38f}, {0.25f, 0, -1}, 0.125};
-  p.nodes["fc \"quoted\""] = {false, "excluded by the user", {}, {}, 0};
+  p.nodes["conv"] = {true, "", {0.5f, 1.0f / 3, 1e-38f}, {-128, 127, 0, 5}, {0.25f, 0, -1}, 0.125};
+  p.equalization["y"] = {1, 0.1f};
+  p.nodes["fc \"quoted\""] = {false, "excluded by the user", {}, {}, {}, 0};
   p.metric_name = "top1";
   p.float_metric = 0.868;
   p.ladder = {{"max", NAN, NAN, NAN, 0.01, 1, false}, {"mse", 0.86, 0.009, 0.002, 0.001, 1, true}};
@@ -31,6 +32,8 @@ TEST(Plan, RoundTripsThroughJsonToTheSameBytesAndValues) {
   EXPECT_EQ(ToJson(q), text);
   EXPECT_EQ(q.activations.at("x").qparams.scale, 0.1f);
   EXPECT_EQ(q.nodes.at("conv").weight_scales, p.nodes.at("conv").weight_scales);
+  EXPECT_EQ(q.nodes.at("conv").weight_codes, p.nodes.at("conv").weight_codes);
+  EXPECT_EQ(q.equalization, p.equalization);
   EXPECT_EQ(q.activations.at("y").qparams.scale, 1e-30f);
   EXPECT_FALSE(q.nodes.at("fc \"quoted\"").quantized);
 }
@@ -58,6 +61,10 @@ TEST(Plan, NamesWhatIsWrong) {
   EXPECT_TRUE(has(broken("\"scale\": 0.1", "\"scale\": 0"), "activations.x.scale"));
   EXPECT_TRUE(has(broken("\"scale\": 0.1", "\"scale\": 1e99"), "activations.x.scale"));
   EXPECT_TRUE(has(broken("\"int8\"", "\"int3\""), "precision"));
+  EXPECT_TRUE(has(broken("gH8ABQ==", "gH8ABQ="), "nodes.conv.weight_codes"));
+  EXPECT_TRUE(has(broken("gH8ABQ==", "gH8=BQ=="), "nodes.conv.weight_codes"));
+  EXPECT_TRUE(
+      has(broken("\"equalization\": {", "\"equalization\": {\"z\": [0],"), "equalization.z"));
   EXPECT_TRUE(has(broken("\"seed\"", "\"sede\""), "seed"));
   EXPECT_TRUE(has(broken("\"kept\": true", "\"kept\": true, \"extra\": 1"), "extra"));
   EXPECT_TRUE(has(broken("{", ""), "p.json"));
@@ -100,7 +107,7 @@ Plan PlanFor(const Graph& g, const std::set<std::string>& quantized) {
   Plan p;
   for (const auto& [value, root] : FindSites(g, quantized).root)
     p.activations[root] = {{0.1f, 0}, 0, 25.5f, false, "max"};
-  for (const std::string& name : quantized) p.nodes[name] = {true, "", {0.01f}, {}, 0};
+  for (const std::string& name : quantized) p.nodes[name] = {true, "", {0.01f}, {}, {}, 0};
   return p;
 }
 
@@ -143,6 +150,28 @@ TEST(ApplyPlan, RaisesTheWeightScaleOfABiasThatWouldOverflow) {
   EXPECT_NEAR(*q.graph.initializers.at("conv1_bias_quantized").data<int32_t>(), 1 << 30, 1 << 8);
 }
 
+// What a branch captures is the value that everyone else sees: dequantized, behind the Relu.
+TEST(ApplyPlan, BranchesSeeTheDequantizedValue) {
+  Model m;
+  m.graph = Residual();
+  auto branch = std::make_shared<Graph>();
+  branch->nodes = {{"Neg", "", "neg", {"r"}, {"n"}, {}}};
+  branch->outputs = {{"n"}};
+  m.graph.initializers["yes"] = Tensor::Scalar(true);
+  m.graph.nodes.push_back({"If",
+                           "",
+                           "if",
+                           {"yes"},
+                           {"i"},
+                           {{"then_branch", std::shared_ptr<const Graph>(branch)},
+                            {"else_branch", std::shared_ptr<const Graph>(branch)}}});
+  m.graph.outputs.push_back({"i"});
+  const Model q = ApplyPlan(m, PlanFor(m.graph, {"conv1", "conv2"}));
+  const Uses uses(q.graph);
+  EXPECT_EQ(q.graph.nodes[uses.producer.at("r")].op_type, "DequantizeLinear");
+  EXPECT_EQ(CountOf(q.graph, "Relu"), 0u);
+}
+
 TEST(ApplyPlan, NamesAMissingGridAndAnUnknownNode) {
   Model m;
   m.graph = Residual();
@@ -150,7 +179,7 @@ TEST(ApplyPlan, NamesAMissingGridAndAnUnknownNode) {
   p.activations.erase("r");
   EXPECT_THROW(ApplyPlan(m, p), UsageError);
   Plan unknown = PlanFor(m.graph, {"conv1"});
-  unknown.nodes["conv9"] = {true, "", {0.01f}, {}, 0};
+  unknown.nodes["conv9"] = {true, "", {0.01f}, {}, {}, 0};
   EXPECT_THROW(ApplyPlan(m, unknown), UsageError);
 }
 

@@ -9,19 +9,6 @@
 namespace mezzo {
 namespace {
 
-constexpr int kPairLimit = 128;
-
-// Brings a same-sign pair to sum at most kPairLimit, each giving half of the excess.
-void LimitPair(int32_t& a, int32_t& b) {
-  const int excess = std::abs(a + b) - kPairLimit;
-  if (excess <= 0 || (a > 0) != (b > 0)) return;
-  const int sign = a > 0 ? 1 : -1;
-  int less_a = (excess + 1) / 2, less_b = excess - less_a;
-  if (std::abs(b) > std::abs(a)) std::swap(less_a, less_b);
-  a -= sign * less_a;
-  b -= sign * less_b;
-}
-
 // Some engines pair along the whole row, others begin anew at each kernel position; limiting only
 // lowers codes, so both limits hold in the end.
 void LimitPairs(const WeightRows& rows, std::vector<int32_t>& codes) {
@@ -48,11 +35,27 @@ double EncodeRow(const WeightRows& rows, const float* w, int64_t channel, float 
 
 }  // namespace
 
+void LimitPair(int32_t& a, int32_t& b) {
+  const int excess = std::abs(a + b) - kPairLimit;
+  if (excess <= 0 || (a > 0) != (b > 0)) return;
+  const int sign = a > 0 ? 1 : -1;
+  int less_a = (excess + 1) / 2, less_b = excess - less_a;
+  if (std::abs(b) > std::abs(a)) std::swap(less_a, less_b);
+  a -= sign * less_a;
+  b -= sign * less_b;
+}
+
+bool PairsWithNext(const WeightRows& rows, int64_t k) {
+  if (k + 1 >= rows.depth) return false;
+  const int64_t in_tap = k % rows.inputs;
+  return k % 2 == 0 || (in_tap % 2 == 0 && in_tap + 1 < rows.inputs);
+}
+
 WeightRows::WeightRows(const Node& node, const Tensor& weight) {
   if (node.Is("Conv")) {
     channels = weight.dim(0);
     inputs = weight.dim(1);
-    taps = channels * inputs ? weight.numel() / (channels * inputs) : 0;
+    taps = channels && inputs ? weight.numel() / (channels * inputs) : 0;
     depthwise = inputs == 1 && node.Int("group", 1) == channels;
   } else {
     row_major = node.Is("Gemm") && node.Int("transB", 0);

@@ -27,12 +27,21 @@ struct WeightRows {
   }
 };
 
+constexpr int32_t kPairLimit = 128;
+
+// Brings a same-sign pair to sum at most kPairLimit, each giving half of the excess.
+void LimitPair(int32_t& a, int32_t& b);
+
+// True if some engine multiplies weights k and k + 1 of a row together: pairs begin anew at each
+// kernel position in some, in others not.
+bool PairsWithNext(const WeightRows& rows, int64_t k);
+
 // Scales: max|w| / 127, at least the smallest normal float; with `limit_pairs` the scale between
 // that and twice that whose limited codes have the least squared error.
 std::vector<float> WeightScales(const Node& node, const Tensor& weight, bool limit_pairs);
 
-// The codes, laid out as the weight is. With `limit_pairs` same-sign neighbours that sum to more
-// than 128 are moved together to the nearest pair that does not (depthwise weights excepted).
+// The nearest codes, laid out as the weight is. With `limit_pairs` same-sign neighbours that sum to
+// more than 128 are moved together to the nearest pair that does not (depthwise weights excepted).
 Tensor WeightCodes(const Node& node, const Tensor& weight, const std::vector<float>& scales,
                    bool limit_pairs);
 

@@ -28,7 +28,8 @@ struct Options {
                                            tolerance = "1%", memory;
   std::vector<std::string> exclude;
   size_t samples = 0, evaluation_samples = 0;
-  bool full_range_weights = false, no_refine = false, no_bias_correction = false;
+  bool full_range_weights = false, no_refine = false, no_equalization = false,
+       no_error_correction = false, no_bias_correction = false;
   DataOptions data;
   ThreadOptions threads;
 };
@@ -82,7 +83,7 @@ void Replay(const Options& o, const Model& model) {
   const std::string hash = HashFile(o.model);
   RequireFile(plan.model_hash == hash, o.plan, ": was made for a model with hash ", plan.model_hash,
               "; ", o.model, " has ", hash);
-  WriteOnnx(ApplyPlan(PrepareFloat(model), plan), o.output);
+  WriteOnnx(ApplyPlan(PrepareFor(model, plan), plan), o.output);
   std::printf("wrote %s by %s\n", o.output.c_str(), o.plan.c_str());
 }
 
@@ -173,6 +174,8 @@ void Run(const Options& o) {
   options.exclude = o.exclude;
   options.limit_pairs = !o.full_range_weights;
   options.refine = !o.no_refine;
+  options.equalize = !o.no_equalization;
+  options.correct_rounding = !o.no_error_correction;
   options.correct_bias = !o.no_bias_correction;
   options.threads = threads;
   options.say = [](const std::string& line) {
@@ -251,6 +254,8 @@ void AddQuantize(CLI::App& app) {
   cmd->add_flag("--full-range-weights", o->full_range_weights,
                 "Do not limit weight pairs; other engines may then saturate on CPUs without VNNI");
   cmd->add_flag("--no-refine", o->no_refine, "Keep one calibration rule for all tensors");
+  cmd->add_flag("--no-equalization", o->no_equalization, "Leave channels in the units they have");
+  cmd->add_flag("--no-error-correction", o->no_error_correction, "Round weights to the nearest");
   cmd->add_flag("--no-bias-correction", o->no_bias_correction);
   cmd->callback([o] { Run(*o); });
 }

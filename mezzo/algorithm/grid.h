@@ -1,0 +1,23 @@
+// From a histogram to the grid of an activation.
+#pragma once
+
+#include <string>
+
+#include "mezzo/algorithm/plan.h"
+#include "mezzo/calibrate/calibrators.h"
+
+namespace mezzo {
+
+// A rule and a kind of grid.
+struct GridRule {
+  std::string calibration;  // calibrators.h
+  bool symmetric;
+  std::string Name() const { return calibration + (symmetric ? " symmetric" : ""); }
+};
+
+// Values that are never negative get all codes above zero in any case: half of a symmetric grid
+// would be idle, and engines fuse the Relu before it only where it starts at zero. `live`, if
+// given, is all that the range needs to cover.
+ActivationPlan MakeGrid(const Histogram& h, GridRule rule, IntFormat format, const Range* live);
+
+}  // namespace mezzo
