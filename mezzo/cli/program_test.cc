@@ -150,6 +150,7 @@ TEST_F(Program, FileThatDoesNotFitLeavesNothingBehind) {
     ::setrlimit(RLIMIT_FSIZE, &bytes);
   };
   EXPECT_EQ(Run(Quantize(), limit), 1);
+  EXPECT_EQ(ReadFile(err_), "mezzo: " + output_.string() + ": cannot be written: File too large\n");
   EXPECT_EQ(Names(folder_.path()), (std::vector<std::string>{"data.npz", "model.onnx"}));
 }
 
