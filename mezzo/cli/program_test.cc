@@ -123,6 +123,28 @@ TEST_F(Program, RefusesWithStatusAndCulprit) {
             "mezzo: /nonexistent/model.onnx: cannot be opened: No such file or directory\n");
 }
 
+TEST_F(Program, SaysWhatLabelsLeaveOut) {
+  Model model;
+  model.opset = 21;
+  model.graph.inputs = {{"x", DType::kFloat32, {-1, 3, -1, -1}, {"N", "", "H", "W"}, true}};
+  model.graph.outputs = {{"y", DType::kFloat32, {-1, 3, 1, 1}, {"N", "", "", ""}, true}};
+  model.graph.nodes = {{"GlobalAveragePool", "", "pool", {"x"}, {"y"}, {}}};
+  WriteOnnx(model, model_);
+  const fs::path pictures = temporary_ / "pictures", preprocess = temporary_ / "none.json";
+  fs::create_directory(pictures);
+  for (const char* name : {"a.png", "b.png", "c.png"})
+    fs::copy_file(fs::path(MEZZO_SOURCE_DIR) / "tests/corpus/image/ok_rgb.png", pictures / name);
+  WriteFile(pictures / "labels.csv", "file,class_index\nb.png,1\n");
+  WriteFile(preprocess, "{}");
+  ASSERT_EQ(Run({"evaluate", model_.string(), "--data", pictures.string(), "--preprocess",
+                 preprocess.string()}),
+            0)
+      << ReadFile(err_);
+  EXPECT_EQ(ReadFile(err_), "mezzo: note: " + pictures.string() +
+                                "/labels.csv does not list 2 files, which are left out: a.png and "
+                                "others\n");
+}
+
 // The metric command is what is running when the signal comes: the writer of the output and the
 // folder of the command exist then.
 TEST_F(Program, SignalLeavesNothingBehind) {
