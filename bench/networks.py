@@ -47,7 +47,7 @@ def planes(picture):
 
 def shorter_side(picture, size, crop, resample):
     w, h = picture.size
-    size = (size, size * h // w) if w < h else (size * w // h, size)
+    size = (size, round(size * h / w)) if w < h else (round(size * w / h), size)
     if picture.size != size:
         picture = picture.resize(size, resample)
     left, top = (picture.width - crop) // 2, (picture.height - crop) // 2

@@ -49,7 +49,9 @@ TEST(Weights, LimitedPairsNeverSaturate) {
       };
       const auto check = [&](int64_t k) {
         const int a = code(k), b = code(k + 1);
-        if ((a > 0) == (b > 0)) EXPECT_LE(255 * std::abs(a + b), 32767) << o << ' ' << k;
+        if ((a > 0) == (b > 0)) {
+          EXPECT_LE(255 * std::abs(a + b), 32767) << o << " " << k;
+        }
       };
       for (int64_t k = 0; k + 1 < rows.depth; k += 2) check(k);
       for (int64_t t = 0; t < rows.taps; ++t)

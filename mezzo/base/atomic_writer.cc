@@ -1,13 +1,11 @@
-// AtomicWriter of files.h, and the registry of temporaries that a signal removes.
+// AtomicWriter of files.h.
 #include <fcntl.h>
-#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
 #include <cstring>
-#include <mutex>
 #include <system_error>
 #include <utility>
 
@@ -18,46 +16,6 @@ namespace mezzo {
 namespace {
 
 constexpr size_t kBuffer = size_t{1} << 20;
-constexpr int kSlots = 64;  // writers open at once; more than that are not removed by a signal
-
-// All that the handler touches: lock-free atomics and async-signal-safe calls.
-std::atomic<const char*> registry[kSlots];
-std::atomic<pid_t> registry_process;
-
-void RemoveTemporaries(int signal) {
-  // A child between fork and exec has the handler too, but the files are not its own.
-  if (::getpid() == registry_process)
-    for (auto& slot : registry)
-      if (const char* path = slot.exchange(nullptr)) ::unlink(path);
-  ::signal(signal, SIG_DFL);
-  ::raise(signal);
-}
-
-void InstallHandlers() {
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
-    struct sigaction present {};
-    if (::sigaction(signal, nullptr, &present) != 0 || present.sa_handler != SIG_DFL) continue;
-    struct sigaction action {};
-    action.sa_handler = RemoveTemporaries;
-    ::sigemptyset(&action.sa_mask);
-    ::sigaction(signal, &action, nullptr);
-  }
-}
-
-int Register(const char* path) {
-  static std::once_flag once;
-  std::call_once(once, InstallHandlers);
-  registry_process = ::getpid();
-  for (int i = 0; i < kSlots; ++i) {
-    const char* empty = nullptr;
-    if (registry[i].compare_exchange_strong(empty, path)) return i;
-  }
-  return -1;
-}
-
-void Unregister(int slot) {
-  if (slot >= 0) registry[slot] = nullptr;
-}
 
 [[noreturn]] void Fail(const std::string& path, std::string_view what, int error) {
   throw FileError(Cat(path, ": ", what, ": ", std::strerror(error)));
@@ -87,11 +45,11 @@ AtomicWriter::AtomicWriter(const std::filesystem::path& path, bool sync)
   temporary_ = (target.parent_path() /
                 Cat(".", target.filename().string(), ".", ::getpid(), ".", count++, ".tmp"))
                    .string();
-  slot_ = Register(temporary_.c_str());
+  guard_.Add(temporary_);
   fd_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (fd_ < 0) {
     const int error = errno;
-    Unregister(slot_);
+    guard_.Release();
     Fail(path_, "cannot be written", error);
   }
   if (exists) (void)!::fchmod(fd_, present.st_mode & 07777);
@@ -103,8 +61,7 @@ void AtomicWriter::Discard() {
   if (fd_ >= 0) ::close(fd_);
   if (fd_ >= 0 && !temporary_.empty()) ::unlink(temporary_.c_str());
   fd_ = -1;
-  Unregister(slot_);
-  slot_ = -1;
+  guard_.Release();
 }
 
 void AtomicWriter::Write(const void* data, size_t n) {

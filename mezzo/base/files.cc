@@ -150,6 +150,7 @@ TemporaryFolder::TemporaryFolder() {
   std::string name = (TemporaryRoot() / "mezzo-XXXXXX").string();
   if (!::mkdtemp(name.data())) Fail(name, "cannot make a temporary folder");
   path_ = name;
+  guard_.Add(path_.native());
 }
 
 TemporaryFolder::~TemporaryFolder() {

@@ -11,6 +11,8 @@
 #include <string_view>
 #include <vector>
 
+#include "mezzo/base/temporaries.h"
+
 namespace mezzo {
 
 // A read-only file as memory. Copies share the mapping; it lives as long as one of them or an
@@ -74,9 +76,9 @@ class ByteSource {
 void WriteAll(int fd, const void* data, size_t n, const std::string& name);
 
 // A file that appears under its name whole, at Commit(), or not at all: the bytes go to a temporary
-// file in the same folder, which is removed if the writer goes away uncommitted, and when SIGINT,
-// SIGTERM or SIGHUP ends the process (unless the program handles or ignores that signal itself). An
-// existing file keeps its permissions; a link is followed. A device or pipe is written to directly.
+// file in the same folder, which is removed if the writer goes away uncommitted or a signal ends
+// the process (temporaries.h). An existing file keeps its permissions; a link is followed. A device
+// or pipe is written to directly.
 class AtomicWriter {
  public:
   // sync: Commit() waits until the bytes are on the disk, so that a crash cannot leave an empty
@@ -102,13 +104,14 @@ class AtomicWriter {
   uint64_t position_ = 0;
   bool sync_;
   int fd_ = -1;
-  int slot_ = -1;  // in the registry of temporaries that a signal removes
+  RemovedBySignal guard_;
 };
 
 // AtomicWriter in one call.
 void WriteFile(const std::filesystem::path& path, std::string_view text);
 
-// A folder of its own under $TMPDIR (or /tmp), removed with all it holds at the end.
+// A folder of its own under $TMPDIR (or /tmp), removed with all it holds at the end, also if a
+// signal ends the process.
 class TemporaryFolder {
  public:
   TemporaryFolder();
@@ -119,6 +122,7 @@ class TemporaryFolder {
 
  private:
   std::filesystem::path path_;
+  RemovedBySignal guard_;
 };
 
 }  // namespace mezzo

@@ -1,3 +1,5 @@
+#include <signal.h>
+
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <new>
@@ -8,6 +10,7 @@
 namespace mezzo {
 
 int Main(int argc, char** argv) {
+  ::signal(SIGXFSZ, SIG_IGN);  // a file over the limit is then an error of write(), with its name
   CLI::App app{"Takes trained networks to few bits, proves what it promised, and runs them"};
   app.name("mezzo");
   app.set_version_flag("--version", "mezzo 0.1.0");
@@ -19,6 +22,8 @@ int Main(int argc, char** argv) {
   AddBench(app);
   try {
     app.parse(argc, argv);
+    RequireFile(std::fflush(stdout) == 0 && !std::ferror(stdout),
+                "standard output: cannot be written");
     return 0;
   } catch (const CLI::ParseError& e) {
     return app.exit(e) == 0 ? 0 : 2;

@@ -30,7 +30,14 @@ void DataOptions::Add(CLI::App& app, bool required) {
 std::unique_ptr<Dataset> DataOptions::Open(const Graph& graph) const {
   std::optional<Preprocess> pre;
   if (!preprocess.empty()) pre = LoadPreprocess(preprocess);
-  return OpenDataset(data, graph.inputs, pre);
+  auto dataset = OpenDataset(data, graph.inputs, pre);
+  const std::vector<std::string> unlisted = UnlistedFiles(data);
+  if (!unlisted.empty())
+    std::fprintf(stderr,
+                 "mezzo: note: %s/labels.csv does not list %zu files, which are left out: %s%s\n",
+                 data.c_str(), unlisted.size(), unlisted[0].c_str(),
+                 unlisted.size() > 1 ? " and others" : "");
+  return dataset;
 }
 
 MetricOptions DataOptions::Metric(const Model& model) const {

@@ -29,7 +29,7 @@ struct Options {
   std::vector<std::string> exclude;
   size_t samples = 0, evaluation_samples = 0;
   bool full_range_weights = false, no_refine = false, no_equalization = false,
-       no_error_correction = false, no_bias_correction = false;
+       no_error_correction = false, no_bias_correction = false, json = false;
   DataOptions data;
   ThreadOptions threads;
 };
@@ -57,13 +57,23 @@ double ParseBytes(const std::string& text) {
   return v * factor;
 }
 
-std::string HashFile(const std::string& path) {
-  const MappedFile file(path);
+using Paths = std::vector<std::filesystem::path>;
+
+std::string HashFiles(const Paths& paths) {
   uint64_t h = 0xcbf29ce484222325;
-  for (const uint8_t b : file.bytes()) h = (h ^ b) * 0x100000001b3;
+  for (const auto& path : paths) {
+    const MappedFile file(path);
+    for (const uint8_t b : file.bytes()) h = (h ^ b) * 0x100000001b3;
+  }
   char text[40];
   std::snprintf(text, sizeof(text), "fnv1a64:%016lx", h);
   return text;
+}
+
+double SizeOfFiles(const Paths& paths) {
+  double bytes = 0;
+  for (const auto& path : paths) bytes += static_cast<double>(std::filesystem::file_size(path));
+  return bytes;
 }
 
 std::string PlanPath(const std::string& output) {
@@ -78,9 +88,10 @@ double ResidentBytes() {
 }
 
 // Replays a Plan: no data needed.
-void Replay(const Options& o, const Model& model) {
+void Replay(const Options& o, const Model& model, const Paths& files) {
+  Require(!o.json, "--json says what was measured; --plan measures nothing");
   const Plan plan = ReadPlan(o.plan);
-  const std::string hash = HashFile(o.model);
+  const std::string hash = HashFiles(files);
   RequireFile(plan.model_hash == hash, o.plan, ": was made for a model with hash ", plan.model_hash,
               "; ", o.model, " has ", hash);
   WriteOnnx(ApplyPlan(PrepareFor(model, plan), plan), o.output);
@@ -108,51 +119,76 @@ double EstimateMemory(const Model& prepared, const Dataset& dataset, const Threa
          static_cast<double>(tuning_bytes);
 }
 
-// The page of what was tried and measured, and its JSON beside it.
-void WriteReport(const Options& o, const Int8Result& result, const Dataset& dataset,
-                 Evaluator& evaluator, const std::vector<size_t>& held_out, const Threads& threads,
-                 StageClock& clock) {
+// What a run has at hand when it is to say what it did.
+struct Setting {
+  const Options& o;
+  const Paths& files;  // of the float model
+  const Dataset& dataset;
+  const std::vector<size_t>& held_out;
+  const Threads& threads;
+  Evaluator& evaluator;
+  StageClock& clock;
+  std::FILE* out;  // for people
+};
+
+// What only the page shows: both models sample by sample, layer by layer, and their latency.
+void MeasureForPage(const Setting& s, const Int8Result& result, ReportMeasurements& m) {
+  s.clock.Begin("comparing with float");
+  const Graph int8 = LowerToIntegers(result.quantized.graph, nullptr);
+  m.float_evaluation = s.evaluator.Run(result.prepared.graph);
+  m.int8_evaluation = s.evaluator.Run(int8);
+  const std::vector<size_t> some(s.held_out.begin(),
+                                 s.held_out.begin() + std::min<size_t>(64, s.held_out.size()));
+  m.layers =
+      CompareLayers(result.prepared.graph, result.quantized.graph, s.dataset, some, s.threads);
+  s.clock.Begin("measuring latency");
+  std::tie(m.float_ms, m.int8_ms) =
+      MedianLatencies(Session(result.prepared.graph, {s.threads}), Session(int8, {s.threads}),
+                      s.dataset.Get(s.held_out[0]).inputs);
+}
+
+// --report: the page of what was tried and measured, and its JSON beside it. --json: the head of
+// that JSON, with what is known without further measurements.
+void Report(const Setting& s, const Int8Result& result, const Paths& written) {
+  const Options& o = s.o;
   ReportMeasurements m;
   m.model = o.model;
   m.output = o.output;
-  clock.Begin("comparing with float");
-  const Graph int8 = LowerToIntegers(result.quantized.graph, nullptr);
-  m.float_evaluation = evaluator.Run(result.prepared.graph);
-  m.int8_evaluation = evaluator.Run(int8);
-  const std::vector<size_t> some(held_out.begin(),
-                                 held_out.begin() + std::min<size_t>(64, held_out.size()));
-  m.layers = CompareLayers(result.prepared.graph, result.quantized.graph, dataset, some, threads);
-  clock.Begin("measuring latency");
-  std::tie(m.float_ms, m.int8_ms) =
-      MedianLatencies(Session(result.prepared.graph, {threads}), Session(int8, {threads}),
-                      dataset.Get(held_out[0]).inputs);
-  m.float_bytes = std::filesystem::file_size(o.model);
-  m.int8_bytes = std::filesystem::file_size(o.output);
-  m.threads = threads.count();
+  m.int8_evaluation.result.higher_is_better = s.evaluator.higher_is_better();
+  m.float_ms = m.int8_ms = m.int8_evaluation.result.standard_error = std::nan("");
+  if (!o.report.empty()) MeasureForPage(s, result, m);
+  m.float_bytes = SizeOfFiles(s.files);
+  m.int8_bytes = SizeOfFiles(written);
+  m.threads = s.threads.count();
   m.cpu = CpuName();
-  m.stages = clock.Stages();
+  m.stages = s.clock.Stages();
   m.peak_memory_bytes = PeakMemoryBytes();
   const Int8Report report = MakeReport(result, m);
-  WriteFile(o.report, ToHtml(report));
-  WriteFile(std::filesystem::path(o.report).replace_extension(".json"), ToJson(report));
-  std::printf("report: %s\n", o.report.c_str());
+  if (!o.report.empty()) {
+    WriteFile(o.report, ToHtml(report));
+    WriteFile(std::filesystem::path(o.report).replace_extension(".json"), ToJson(report));
+    std::fprintf(s.out, "report: %s\n", o.report.c_str());
+  }
+  if (o.json) std::printf("%s\n", ToSummaryJson(report).c_str());
 }
 
-void PrintPlan(const Int8Result& r) {
+void PrintPlan(const Int8Result& r, std::FILE* out) {
   int floats = 0;
   for (const auto& [name, node] : r.plan.nodes) floats += !node.quantized;
-  if (floats) std::printf("stays float:\n");
+  if (floats) std::fprintf(out, "stays float:\n");
   for (const auto& [name, node] : r.plan.nodes)
-    if (!node.quantized) std::printf("  %s: %s\n", name.c_str(), node.reason.c_str());
-  for (const std::string& note : r.plan.notes) std::printf("note: %s\n", note.c_str());
+    if (!node.quantized) std::fprintf(out, "  %s: %s\n", name.c_str(), node.reason.c_str());
+  for (const std::string& note : r.plan.notes) std::fprintf(out, "note: %s\n", note.c_str());
 }
 
 void Run(const Options& o) {
   StageClock clock;
   clock.Begin("reading the model");
-  const Model model = ReadOnnx(o.model);
+  std::FILE* const out = o.json ? stderr : stdout;  // for people; with --json, stdout holds that
+  Paths files;
+  const Model model = ReadOnnx(o.model, &files);
   Session(model.graph, {});  // refuses unsupported operators before any work
-  if (!o.plan.empty()) return Replay(o, model);
+  if (!o.plan.empty()) return Replay(o, model, files);
   Require(!o.data.data.empty(), "quantize needs --data (or --plan to replay)");
   AtomicWriter output_probe(o.output);  // an unwritable place is found now, not after the work
   const auto dataset = o.data.Open(model.graph);
@@ -178,15 +214,15 @@ void Run(const Options& o) {
   options.correct_rounding = !o.no_error_correction;
   options.correct_bias = !o.no_bias_correction;
   options.threads = threads;
-  options.say = [](const std::string& line) {
-    std::printf("%s\n", line.c_str());
-    std::fflush(stdout);
+  options.say = [out](const std::string& line) {
+    std::fprintf(out, "%s\n", line.c_str());
+    std::fflush(out);
   };
   if (!o.memory.empty())
     options.tuning_bytes = std::min<size_t>(options.tuning_bytes, ParseBytes(o.memory) / 8);
   const double estimate = EstimateMemory(prepared, *dataset, threads, options.tuning_bytes);
-  std::printf("%zu samples to calibrate, %zu held out; memory: at most about %s\n",
-              split.calibration.size(), split.evaluation.size(), Bytes(estimate).c_str());
+  std::fprintf(out, "%zu samples to calibrate, %zu held out; memory: at most about %s\n",
+               split.calibration.size(), split.evaluation.size(), Bytes(estimate).c_str());
   Require(o.memory.empty() || estimate <= ParseBytes(o.memory), "--memory ", o.memory, ": about ",
           Bytes(estimate), " are needed; fewer --threads need less");
 
@@ -207,20 +243,19 @@ void Run(const Options& o) {
       DistortionFor(prepared.graph, metric, dataset->Get(split.calibration[0]).inputs);
   clock.Begin("calibrating");
   Int8Result result = QuantizeInt8(model, task, options);
-  result.plan.model_hash = HashFile(o.model);
+  result.plan.model_hash = HashFiles(files);
   result.plan.seed = o.data.seed;
   result.plan.evaluation_samples = static_cast<int64_t>(split.evaluation.size());
   if (!o.data.preprocess.empty())
     result.plan.preprocess_json = ToJson(LoadPreprocess(o.data.preprocess)).dump();
-  PrintPlan(result);
-  WriteOnnx(result.quantized, o.output);
+  PrintPlan(result, out);
+  const Paths written = WriteOnnx(result.quantized, o.output);
   WritePlan(result.plan, PlanPath(o.output));
-  std::printf("wrote %s and %s\n", o.output.c_str(), PlanPath(o.output).c_str());
-  if (!o.report.empty())
-    WriteReport(o, result, *dataset, evaluator, split.evaluation, threads, clock);
-  if (!result.within_tolerance) {
-    std::printf("the tolerance of %s was not reached\n", o.tolerance.c_str());
-  }
+  std::fprintf(out, "wrote %s and %s\n", o.output.c_str(), PlanPath(o.output).c_str());
+  if (!o.report.empty() || o.json)
+    Report({o, files, *dataset, split.evaluation, threads, evaluator, clock, out}, result, written);
+  if (!result.within_tolerance)
+    std::fprintf(out, "the tolerance of %s was not reached\n", o.tolerance.c_str());
 }
 
 }  // namespace
@@ -257,6 +292,7 @@ void AddQuantize(CLI::App& app) {
   cmd->add_flag("--no-equalization", o->no_equalization, "Leave channels in the units they have");
   cmd->add_flag("--no-error-correction", o->no_error_correction, "Round weights to the nearest");
   cmd->add_flag("--no-bias-correction", o->no_bias_correction);
+  cmd->add_flag("--json", o->json, "What was done, as JSON; the steps go to standard error");
   cmd->callback([o] { Run(*o); });
 }
 

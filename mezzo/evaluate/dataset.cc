@@ -72,6 +72,19 @@ std::optional<LabelFile> ReadLabels(const fs::path& folder) {
   return labels;
 }
 
+std::vector<std::string> UnlistedFiles(const fs::path& folder) {
+  const auto labels = ReadLabels(folder);
+  if (!labels) return {};
+  std::set<fs::path> listed;
+  for (const LabelRow& row : labels->rows) {
+    listed.insert(fs::path(row.file).lexically_normal());
+    if (labels->kind == LabelKind::kTarget) listed.insert(fs::path(row.value).lexically_normal());
+  }
+  std::vector<std::string> files = ListFiles(folder, {".jpg", ".jpeg", ".png", ".npz"});
+  std::erase_if(files, [&](const std::string& file) { return listed.contains(file); });
+  return files;
+}
+
 std::unique_ptr<Dataset> OpenDataset(const fs::path& path, const std::vector<ValueInfo>& inputs,
                                      const std::optional<Preprocess>& preprocess) {
   RequireFile(fs::exists(path), path.string(), ": there is no such file or folder");

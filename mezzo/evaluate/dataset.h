@@ -58,6 +58,10 @@ std::unique_ptr<Dataset> OpenDataset(const std::filesystem::path& path,
                                      const std::vector<ValueInfo>& inputs,
                                      const std::optional<Preprocess>& preprocess);
 
+// The pictures and .npz under a folder that its labels.csv does not name, which are no samples;
+// sorted. None without labels.csv. Throws FileError if it cannot be read.
+std::vector<std::string> UnlistedFiles(const std::filesystem::path& folder);
+
 // Throws UsageError with the missing and the unexpected names if `have` are not just the inputs'
 // names.
 void CheckInputNames(const std::string& where, const std::vector<std::string>& have,

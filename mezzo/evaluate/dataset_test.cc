@@ -92,6 +92,16 @@ TEST_F(Dataset_, PicturesWithClassesTextsTargetsOrNothing) {
             labels.string() + ": line 2: there is no target 'none.png'");
 }
 
+TEST_F(Dataset_, NamesFilesThatLabelsLeaveOut) {
+  for (const char* name : {"a.png", "b.png", "c.png", "d.png"}) CopyPicture("ok_rgb.png", name);
+  EXPECT_TRUE(UnlistedFiles(folder.path()).empty());
+  const fs::path labels = folder.path() / "labels.csv";
+  WriteFile(labels, "file,class_index\nb.png,7\n./c.png,1\n");
+  EXPECT_EQ(UnlistedFiles(folder.path()), (std::vector<std::string>{"a.png", "d.png"}));
+  WriteFile(labels, "file,target\nb.png,d.png\n");
+  EXPECT_EQ(UnlistedFiles(folder.path()), (std::vector<std::string>{"a.png", "c.png"}));
+}
+
 TEST_F(Dataset_, RefusesWhatIsNoData) {
   EXPECT_NE(Refusal([&] { Open(picture); }).find("holds no pictures"), std::string::npos);
   EXPECT_NE(Refusal([&] { Open(picture, "none"); }).find("there is no such file"),

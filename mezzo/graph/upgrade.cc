@@ -120,10 +120,15 @@ class Upgrade {
     }
   }
 
+  static void NeedInput(const Node& node) {
+    Require(node.HasInput(0), "node ", node.name, " (", node.op_type, "): has no input");
+  }
+
   // Before opset 13 these worked on the input flattened to (dims before axis, the rest).
   void FlattenedSoftmax(Node& node) {
+    NeedInput(node);
     const int64_t axis = node.Int("axis", 1);
-    const auto rank = ranks_.find(node.inputs.at(0));
+    const auto rank = ranks_.find(node.inputs[0]);
     node.attributes["axis"] = int64_t{-1};
     if (axis == -1 || (rank != ranks_.end() && axis == static_cast<int64_t>(rank->second) - 1))
       return;
@@ -140,6 +145,7 @@ class Upgrade {
   }
 
   void OldResize(Node& node) {
+    NeedInput(node);
     node.op_type = "Resize";
     if (node.Has("scales")) {
       node.inputs.resize(2);

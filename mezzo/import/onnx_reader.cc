@@ -50,6 +50,12 @@ class Reader {
     return graph;
   }
 
+  std::vector<std::filesystem::path> Files() const {
+    std::vector<std::filesystem::path> files = tensors_.ExternalFiles();
+    files.insert(files.begin(), path_);
+    return files;
+  }
+
  private:
   ValueInfo ReadValue(const onnx::ValueInfoProto& proto) {
     ValueInfo info;
@@ -173,12 +179,13 @@ void SortAll(Graph& graph, std::vector<std::string> outer) {
 
 }  // namespace
 
-Model ReadOnnx(const std::filesystem::path& path) {
+Model ReadOnnx(const std::filesystem::path& path, std::vector<std::filesystem::path>* files) {
   const MappedFile file(path);
-  return ParseOnnx(file.bytes(), path);
+  return ParseOnnx(file.bytes(), path, files);
 }
 
-Model ParseOnnx(std::span<const uint8_t> bytes, const std::filesystem::path& path) {
+Model ParseOnnx(std::span<const uint8_t> bytes, const std::filesystem::path& path,
+                std::vector<std::filesystem::path>* files) {
   const auto proto = Parse<onnx::ModelProto>(bytes, path);
   RequireFile(proto.has_graph() && proto.opset_import_size() > 0, path.string(),
               ": not an ONNX model: it has no ", proto.has_graph() ? "opset" : "graph");
@@ -200,7 +207,9 @@ Model ParseOnnx(std::span<const uint8_t> bytes, const std::filesystem::path& pat
               proto.functions_size() ? proto.functions(0).name() : "", "); inline them first");
   for (const auto& entry : proto.metadata_props()) model.metadata[entry.key()] = entry.value();
   try {
-    model.graph = Reader(path).ReadGraph(proto.graph());
+    Reader reader(path);
+    model.graph = reader.ReadGraph(proto.graph());
+    if (files) *files = reader.Files();
     UpgradeOperators(model.graph, model.original_opset);
     model.opset = std::max<int64_t>(model.original_opset, 21);
     SortAll(model.graph, {});

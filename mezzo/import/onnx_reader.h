@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <span>
+#include <vector>
 
 #include "mezzo/graph/graph.h"
 
@@ -16,9 +17,13 @@ namespace mezzo {
 // Throws FileError, naming the path and the tensor or node, if the file is missing, truncated, not
 // ONNX, refers to data outside its folder, holds strings or other types that tensors cannot hold
 // where they would be computed with, or uses values that nothing makes.
-Model ReadOnnx(const std::filesystem::path& path);
+//
+// files: if not null, gets the paths of all files that were read, the model's own first.
+Model ReadOnnx(const std::filesystem::path& path,
+               std::vector<std::filesystem::path>* files = nullptr);
 // The same from memory; `path` is what messages name and where external data is looked for.
-Model ParseOnnx(std::span<const uint8_t> bytes, const std::filesystem::path& path);
+Model ParseOnnx(std::span<const uint8_t> bytes, const std::filesystem::path& path,
+                std::vector<std::filesystem::path>* files = nullptr);
 
 // A single TensorProto, as ONNX's test data holds. Throws FileError.
 Tensor ReadTensorProto(const std::filesystem::path& path);

@@ -94,6 +94,12 @@ Tensor TensorDecoder::Decode(const onnx::TensorProto& proto) {
   return t;
 }
 
+std::vector<std::filesystem::path> TensorDecoder::ExternalFiles() const {
+  std::vector<std::filesystem::path> files;
+  for (const auto& [name, file] : files_) files.push_back(path_.parent_path() / name);
+  return files;
+}
+
 Tensor TensorDecoder::External(const onnx::TensorProto& proto, DType dtype, const Shape& shape) {
   const std::string where = Cat(path_.string(), ": tensor ", proto.name(), ": ");
   std::string location;

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <vector>
 
 #include "mezzo/base/files.h"
 #include "mezzo/import/onnx_proto.h"
@@ -21,6 +22,9 @@ class TensorDecoder {
   // Throws FileError naming the file and the tensor: unknown type, sizes that disagree, external
   // data that is missing, too short, or outside the folder.
   Tensor Decode(const onnx::TensorProto& proto);
+
+  // Those that held the tensors decoded so far, sorted.
+  std::vector<std::filesystem::path> ExternalFiles() const;
 
  private:
   Tensor External(const onnx::TensorProto& proto, DType dtype, const Shape& shape);

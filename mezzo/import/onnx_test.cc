@@ -177,6 +177,34 @@ TEST_F(OnnxFile, ReadsExternalDataAndStaysInsideTheFolder) {
         << location << " at " << offset;
 }
 
+// What does not fit goes beside the file, the weights of branches too; all files are named.
+TEST_F(OnnxFile, LargeWeightsAreWrittenBesideTheModel) {
+  Model m = ReadOnnx(Write(Small()));
+  const auto weights = [](float first) {
+    std::vector<float> values(300, first);
+    return Tensor::Of(values, {300});
+  };
+  auto branch = std::make_shared<Graph>();
+  branch->initializers["inner"] = weights(2);
+  branch->outputs = {{"inner", DType::kFloat32, {300}, {""}, true}};
+  m.graph.initializers["outer"] = weights(1);
+  m.graph.initializers["condition"] = Tensor::Zeros(DType::kBool, {});
+  m.graph.nodes.push_back({"If", "", "if", {"condition"}, {"z"}, {}});
+  for (const char* name : {"then_branch", "else_branch"})
+    m.graph.nodes.back().attributes[name] = std::shared_ptr<const Graph>(branch);
+
+  const fs::path path = folder_.path() / "large.onnx", data = folder_.path() / "large.onnx.data";
+  EXPECT_EQ(WriteOnnx(m, path, 4000), std::vector<fs::path>{path});
+  EXPECT_EQ(WriteOnnx(m, path, 3000), (std::vector<fs::path>{path, data}));
+  std::vector<fs::path> files;
+  const Model back = ReadOnnx(path, &files);
+  EXPECT_EQ(files, (std::vector<fs::path>{path, data}));
+  EXPECT_EQ(fs::file_size(data) % 4096, 1200u) << "each begins on a page";
+  EXPECT_EQ(back.graph.Initializer("outer")->data<float>()[299], 1);
+  const Graph& inside = *back.graph.nodes.back().Subgraph("else_branch");
+  EXPECT_EQ(inside.Initializer("inner")->data<float>()[299], 2);
+}
+
 TEST_F(OnnxFile, MissingFilesAndFoldersAreNamed) {
   EXPECT_THROW(ReadOnnx(folder_.path() / "none.onnx"), FileError);
   EXPECT_THROW(ReadOnnx(folder_.path()), FileError);

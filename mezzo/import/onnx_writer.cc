@@ -11,7 +11,6 @@
 namespace mezzo {
 namespace {
 
-constexpr size_t kMaxInline = size_t{3} << 29;  // 1.5 GB
 constexpr size_t kPage = 4096;  // external tensors start on pages, so that they can be mapped
 
 // Writes weights into the message, or, for large models, to a file beside it.
@@ -116,13 +115,24 @@ void WriteGraph(const Graph& graph, WeightWriter& weights, onnx::GraphProto* pro
   }
 }
 
+size_t WeightBytes(const Graph& graph) {
+  size_t total = 0;
+  for (const auto& [name, t] : graph.initializers) total += t.bytes();
+  for (const Node& node : graph.nodes)
+    for (const auto& [name, attribute] : node.attributes)
+      if (const auto* sub = std::get_if<std::shared_ptr<const Graph>>(&attribute))
+        total += WeightBytes(**sub);
+  return total;
+}
+
 // IR version that goes with an opset (onnx.proto, "Version", and the release table of ONNX's
 // Versioning.md).
 int64_t IrVersion(int64_t opset) { return opset >= 25 ? 12 : opset >= 23 ? 11 : 10; }
 
 }  // namespace
 
-void WriteOnnx(const Model& model, const std::filesystem::path& path) {
+std::vector<std::filesystem::path> WriteOnnx(const Model& model, const std::filesystem::path& path,
+                                             size_t max_inline) {
   onnx::ModelProto proto;
   proto.set_ir_version(IrVersion(model.opset));
   proto.set_producer_name("mezzo");
@@ -140,14 +150,14 @@ void WriteOnnx(const Model& model, const std::filesystem::path& path) {
     entry->set_value(value);
   }
 
-  size_t total = 0;
-  for (const auto& [name, t] : model.graph.initializers) total += t.bytes();
   WeightWriter weights;
+  std::vector<std::filesystem::path> files{path};
   std::optional<AtomicWriter> external;
-  if (total > kMaxInline) {
-    external.emplace(path.string() + ".data");
+  if (WeightBytes(model.graph) > max_inline) {
+    files.push_back(path.string() + ".data");
+    external.emplace(files.back());
     weights.external = &*external;
-    weights.location = path.filename().string() + ".data";
+    weights.location = files.back().filename().string();
   }
   WriteGraph(model.graph, weights, proto.mutable_graph());
 
@@ -163,6 +173,7 @@ void WriteOnnx(const Model& model, const std::filesystem::path& path) {
   out.Write(bytes);
   if (external) external->Commit();
   out.Commit();
+  return files;
 }
 
 }  // namespace mezzo

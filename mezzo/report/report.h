@@ -105,6 +105,8 @@ ReportHistogram Shrink(const Histogram& histogram, size_t bins);
 
 // Bytes that are not UTF-8 become U+FFFD, so this never fails.
 std::string ToJson(const Int8Report& report);
+// The same without what is said of each layer, activation and sample; indented.
+std::string ToSummaryJson(const Int8Report& report);
 
 // Needs nothing but itself: no network, and no script for the tables. Names out of the model are
 // inert text in it.

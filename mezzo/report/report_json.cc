@@ -22,10 +22,16 @@ Json Number(double v) {
   return std::strtod(text, nullptr);
 }
 
+Json Bytes(double v) { return std::isfinite(v) ? Json(static_cast<int64_t>(v)) : Json(nullptr); }
+
 Json Step(const LadderStep& s) {
-  return {
-      {"tried", s.tried},       {"distortion", Number(s.distortion)}, {"metric", Number(s.metric)},
-      {"loss", Number(s.loss)}, {"int8_macs", Number(s.int8_macs)},   {"kept", s.kept}};
+  return {{"tried", s.tried},
+          {"distortion", Number(s.distortion)},
+          {"metric", Number(s.metric)},
+          {"loss", Number(s.loss)},
+          {"regressions", Number(s.regressions)},
+          {"int8_macs", Number(s.int8_macs)},
+          {"kept", s.kept}};
 }
 
 Json Layer(const ReportLayer& l) {
@@ -75,7 +81,7 @@ Json Headline(const Int8Report& r) {
         {"tolerance", Number(r.tolerance)},
         {"within_tolerance", r.within_tolerance}}},
       {"samples", {{"calibration", r.calibration_samples}, {"evaluation", r.evaluation_samples}}},
-      {"bytes", {{"float", Number(r.float_bytes)}, {"int8", Number(r.int8_bytes)}}},
+      {"bytes", {{"float", Bytes(r.float_bytes)}, {"int8", Bytes(r.int8_bytes)}}},
       {"latency_ms",
        {{"float", Number(r.float_ms)},
         {"int8", Number(r.int8_ms)},
@@ -83,17 +89,13 @@ Json Headline(const Int8Report& r) {
         {"cpu", r.cpu}}},
       {"macs", {{"total", Number(r.total_macs)}, {"int8", Number(r.int8_macs)}}},
       {"quantized_nodes", r.quantized_nodes},
-      {"peak_memory_bytes", Number(r.peak_memory_bytes)}};
+      {"peak_memory_bytes", Bytes(r.peak_memory_bytes)}};
 }
 
-}  // namespace
-
-std::string ToJson(const Int8Report& r) {
-  // every list is there, if only empty: readers need no checks
+// Every list is there, if only empty: readers need no checks.
+Json Summary(const Int8Report& r) {
   Json json = Headline(r);
-  for (const char* list :
-       {"stages", "ladder", "float_nodes", "notes", "worst_samples", "layers", "activations"})
-    json[list] = Json::array();
+  for (const char* list : {"stages", "ladder", "float_nodes", "notes"}) json[list] = Json::array();
   for (const ReportStage& s : r.stages)
     json["stages"].push_back({{"name", s.name}, {"seconds", Number(s.seconds)}});
   for (const LadderStep& s : r.ladder) json["ladder"].push_back(Step(s));
@@ -101,6 +103,20 @@ std::string ToJson(const Int8Report& r) {
     json["float_nodes"].push_back(
         {{"node", n.node}, {"operator", n.op}, {"macs", Number(n.macs)}, {"reason", n.reason}});
   for (const std::string& note : r.notes) json["notes"].push_back(note);
+  return json;
+}
+
+std::string Text(const Json& json, int indent) {
+  return json.dump(indent, ' ', false, Json::error_handler_t::replace);
+}
+
+}  // namespace
+
+std::string ToSummaryJson(const Int8Report& r) { return Text(Summary(r), 1); }
+
+std::string ToJson(const Int8Report& r) {
+  Json json = Summary(r);
+  for (const char* list : {"worst_samples", "layers", "activations"}) json[list] = Json::array();
   for (const ReportSample& s : r.worst)
     json["worst_samples"].push_back({{"name", s.name},
                                      {"float_score", Number(s.float_score)},
@@ -108,7 +124,7 @@ std::string ToJson(const Int8Report& r) {
                                      {"sqnr_db", Number(s.sqnr_db)}});
   for (const ReportLayer& l : r.layers) json["layers"].push_back(Layer(l));
   for (const ReportActivation& a : r.activations) json["activations"].push_back(Activation(a));
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return Text(json, -1);
 }
 
 }  // namespace mezzo

@@ -22,7 +22,7 @@ Int8Report Sample() {
   r.float_metric = 0.75, r.int8_metric = 0.745, r.standard_error = 0.01;
   r.loss = 0.0067, r.tolerance = 0.01, r.within_tolerance = true;
   r.calibration_samples = 64, r.evaluation_samples = 500;
-  r.float_bytes = 4e6, r.int8_bytes = 1e6;
+  r.float_bytes = 4e6, r.int8_bytes = 1234567;
   r.float_ms = 12, r.int8_ms = 4, r.threads = 2, r.cpu = "A processor";
   r.total_macs = 1e9, r.int8_macs = 0.96, r.quantized_nodes = 2;
   r.ladder = {{"max", NAN, NAN, NAN, 0.25, 1, false},
@@ -61,13 +61,16 @@ TEST(Report, JsonHoldsEveryFigure) {
   EXPECT_EQ(json["mezzo_report"], 1);
   EXPECT_EQ(json["metric"]["int8"], 0.745);
   EXPECT_EQ(json["metric"]["within_tolerance"], true);
-  EXPECT_EQ(json["bytes"]["int8"], 1e6);
+  EXPECT_EQ(json["bytes"]["int8"], 1234567);
   EXPECT_EQ(json["latency_ms"]["float"], 12);
   EXPECT_EQ(json["latency_ms"]["cpu"], "A processor");
   EXPECT_EQ(json["macs"]["int8"], 0.96);
   EXPECT_EQ(json["ladder"].size(), 2);
   EXPECT_TRUE(json["ladder"][0]["loss"].is_null()) << "NaN is null";
   EXPECT_EQ(json["ladder"][1]["tried"], "float: conv3");
+  const auto summary = nlohmann::ordered_json::parse(ToSummaryJson(Sample()));
+  EXPECT_FALSE(summary.contains("layers"));
+  for (const auto& [name, value] : summary.items()) EXPECT_EQ(value, json[name]) << name;
   EXPECT_TRUE(json["layers"][0]["precision"].is_null());
   EXPECT_EQ(json["layers"][1]["sqnr_db"], 31.5);
   EXPECT_EQ(json["activations"][0]["histogram"]["counts"], (std::vector<uint64_t>{1, 0, 5, 2}));

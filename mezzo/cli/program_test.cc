@@ -1,0 +1,186 @@
+// The program as its users start it: exit status, what it says, and what it leaves behind.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "mezzo/base/files.h"
+#include "mezzo/checkpoint/npz.h"
+#include "mezzo/import/onnx_writer.h"
+
+namespace mezzo {
+namespace {
+
+namespace fs = std::filesystem;
+
+// A started program; its output and errors go to files.
+struct Process {
+  pid_t id = 0;
+  int Wait() const {
+    int status = 0;
+    while (::waitpid(id, &status, 0) < 0 && errno == EINTR) {
+    }
+    return status;
+  }
+};
+
+class Program : public testing::Test {
+ protected:
+  // A network of one product, and 40 samples whose classes it tells apart.
+  void SetUp() override {
+    fs::create_directory(temporary_);
+    Model model;
+    model.opset = 21;
+    model.graph.inputs = {{"x", DType::kFloat32, {-1, 4}, {"N", ""}, true}};
+    model.graph.outputs = {{"y", DType::kFloat32, {-1, 4}, {"N", ""}, true}};
+    std::vector<float> weights(16), samples(160);
+    std::vector<int64_t> labels(40);
+    for (size_t i = 0; i < 4; ++i) weights[5 * i] = 1;
+    for (size_t i = 0; i < 40; ++i) samples[4 * i + i % 4] = 1, labels[i] = i % 4;
+    model.graph.initializers["w"] = Tensor::Of(weights, {4, 4});
+    model.graph.nodes = {{"MatMul", "", "product", {"x", "w"}, {"y"}, {}}};
+    WriteOnnx(model, model_);
+    WriteNpz(data_, {{"x", Tensor::Of(samples, {40, 4})}, {"labels", Tensor::Vector(labels)}});
+  }
+
+  // `before` runs in the child, between fork and exec.
+  Process Start(std::vector<std::string> arguments, const std::function<void()>& before = {}) {
+    arguments.insert(arguments.begin(), MEZZO_PROGRAM);
+    std::vector<char*> argv;
+    for (std::string& a : arguments) argv.push_back(a.data());
+    argv.push_back(nullptr);
+    const std::string out = out_.string(), err = err_.string(), temporary = temporary_.string();
+    const pid_t child = ::fork();
+    if (child != 0) return {child};
+    ::setpgid(0, 0);
+    ::setenv("TMPDIR", temporary.c_str(), 1);
+    for (const int signal : {SIGINT, SIGTERM}) ::signal(signal, SIG_DFL);
+    ::dup2(::open(out.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600), STDOUT_FILENO);
+    ::dup2(::open(err.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600), STDERR_FILENO);
+    if (before) before();
+    ::execv(argv[0], argv.data());
+    ::_exit(99);
+  }
+  // The exit status.
+  int Run(const std::vector<std::string>& arguments, const std::function<void()>& before = {}) {
+    const int status = Start(arguments, before).Wait();
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+  }
+  std::vector<std::string> Quantize(const std::vector<std::string>& more = {}) const {
+    std::vector<std::string> all{"quantize",       model_.string(), "-o",
+                                 output_.string(), "--data",        data_.string()};
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  }
+  static std::vector<std::string> Names(const fs::path& folder) {
+    std::vector<std::string> names;
+    for (const auto& entry : fs::directory_iterator(folder))
+      names.push_back(entry.path().filename().string());
+    std::ranges::sort(names);
+    return names;
+  }
+
+  const TemporaryFolder folder_, logs_;
+  const fs::path model_ = folder_.path() / "model.onnx", data_ = folder_.path() / "data.npz",
+                 output_ = folder_.path() / "int8.onnx", out_ = logs_.path() / "out",
+                 err_ = logs_.path() / "err", temporary_ = logs_.path() / "tmp";
+};
+
+TEST_F(Program, QuantizesAndMeasures) {
+  ASSERT_EQ(Run(Quantize()), 0) << ReadFile(err_);
+  EXPECT_EQ(Names(folder_.path()),
+            (std::vector<std::string>{"data.npz", "int8.onnx", "int8.plan.json", "model.onnx"}));
+  ASSERT_EQ(Run({"evaluate", output_.string(), "--data", data_.string()}), 0);
+  EXPECT_TRUE(ReadFile(out_).starts_with("top1 1 ")) << ReadFile(out_);
+}
+
+TEST_F(Program, JsonIsAllThatQuantizePrints) {
+  ASSERT_EQ(Run(Quantize({"--json"})), 0) << ReadFile(err_);
+  const auto json = nlohmann::json::parse(ReadFile(out_));
+  EXPECT_EQ(json["metric"]["float"], 1);
+  EXPECT_EQ(json["metric"]["int8"], 1);
+  EXPECT_EQ(json["metric"]["loss"], 0);
+  EXPECT_EQ(json["macs"]["int8"], 1);
+  EXPECT_EQ(json["bytes"]["int8"], fs::file_size(output_));
+  EXPECT_GT(json["peak_memory_bytes"], 0);
+  EXPECT_FALSE(json["stages"].empty());
+  EXPECT_FALSE(json["ladder"].empty());
+  EXPECT_NE(ReadFile(err_).find("all layers"), std::string::npos) << "steps are told on stderr";
+}
+
+TEST_F(Program, RefusesWithStatusAndCulprit) {
+  EXPECT_EQ(Run({"quantize"}), 2);
+  EXPECT_EQ(Run({"inspect", "/nonexistent/model.onnx"}), 1);
+  EXPECT_EQ(ReadFile(err_),
+            "mezzo: /nonexistent/model.onnx: cannot be opened: No such file or directory\n");
+}
+
+TEST_F(Program, SaysWhatLabelsLeaveOut) {
+  Model model;
+  model.opset = 21;
+  model.graph.inputs = {{"x", DType::kFloat32, {-1, 3, -1, -1}, {"N", "", "H", "W"}, true}};
+  model.graph.outputs = {{"y", DType::kFloat32, {-1, 3, 1, 1}, {"N", "", "", ""}, true}};
+  model.graph.nodes = {{"GlobalAveragePool", "", "pool", {"x"}, {"y"}, {}}};
+  WriteOnnx(model, model_);
+  const fs::path pictures = temporary_ / "pictures", preprocess = temporary_ / "none.json";
+  fs::create_directory(pictures);
+  for (const char* name : {"a.png", "b.png", "c.png"})
+    fs::copy_file(fs::path(MEZZO_SOURCE_DIR) / "tests/corpus/image/ok_rgb.png", pictures / name);
+  WriteFile(pictures / "labels.csv", "file,class_index\nb.png,1\n");
+  WriteFile(preprocess, "{}");
+  ASSERT_EQ(Run({"evaluate", model_.string(), "--data", pictures.string(), "--preprocess",
+                 preprocess.string()}),
+            0)
+      << ReadFile(err_);
+  EXPECT_EQ(ReadFile(err_), "mezzo: note: " + pictures.string() +
+                                "/labels.csv does not list 2 files, which are left out: a.png and "
+                                "others\n");
+}
+
+// The metric command is what is running when the signal comes: the writer of the output and the
+// folder of the command exist then.
+TEST_F(Program, SignalLeavesNothingBehind) {
+  const fs::path started = logs_.path() / "started";
+  for (const int signal : {SIGINT, SIGTERM}) {
+    fs::remove(started);
+    const std::string command = "touch '" + started.string() + "'; sleep 100; true";
+    const Process process = Start(Quantize({"--metric-command", command}));
+    for (int i = 0; i < 3000 && !fs::exists(started); ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    ASSERT_TRUE(fs::exists(started)) << ReadFile(err_);
+    EXPECT_FALSE(fs::is_empty(temporary_));
+    EXPECT_EQ(Names(folder_.path()).size(), 3u);
+    ::kill(-process.id, signal);  // to the group, as a terminal does
+    const int status = process.Wait();
+    EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == signal) << status;
+    EXPECT_TRUE(fs::is_empty(temporary_));
+    EXPECT_EQ(Names(folder_.path()), (std::vector<std::string>{"data.npz", "model.onnx"}));
+  }
+}
+
+TEST_F(Program, FileThatDoesNotFitLeavesNothingBehind) {
+  const auto limit = [] {
+    const rlimit bytes{200, 200};
+    ::setrlimit(RLIMIT_FSIZE, &bytes);
+  };
+  EXPECT_EQ(Run(Quantize(), limit), 1);
+  EXPECT_EQ(ReadFile(err_), "mezzo: " + output_.string() + ": cannot be written: File too large\n");
+  EXPECT_EQ(Names(folder_.path()), (std::vector<std::string>{"data.npz", "model.onnx"}));
+}
+
+TEST_F(Program, OutputThatIsLostIsAnError) {
+  const auto full = [] { ::dup2(::open("/dev/full", O_WRONLY), STDOUT_FILENO); };
+  EXPECT_EQ(Run({"inspect", model_.string()}, full), 1);
+  EXPECT_EQ(ReadFile(err_), "mezzo: standard output: cannot be written\n");
+}
+
+}  // namespace
+}  // namespace mezzo
