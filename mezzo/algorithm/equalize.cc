@@ -14,9 +14,10 @@
 namespace mezzo {
 namespace {
 
-constexpr double kWorth = 0.8;     // noise, relative to that without scales, that is worth it
-constexpr double kWorthMul = 0.5;  // where a Mul has to restore units
-constexpr float kMostApart = 64;   // the largest scale over the smallest
+constexpr double kWorth = 0.8;           // noise, relative to that without scales, that is worth it
+constexpr double kWorthMul = 0.5;        // where a Mul has to restore units
+constexpr float kMostApart = 64;         // the largest scale over the smallest
+constexpr double kRoundingLeaves = 0.3;  // of the weights' noise, where rounding corrects errors
 constexpr size_t kRoundedSamples = 8;
 constexpr double kPowers[] = {1, 0.75, 0.5};
 
@@ -33,6 +34,7 @@ class Group {
       pinned_ |= found.sources[s].pinned;
       copied_ |= found.sources[s].copied;
       restored_ |= found.sources[s].restored;
+      clipped_ |= found.sources[s].clipped;
     }
     for (const Reader& r : found.readers)
       if (base_.contains(r.sources[0])) readers_.push_back({&r, Channels(r.sources)});
@@ -88,7 +90,7 @@ class Group {
     std::vector<float> chosen;
     for (const double power : kPowers)
       for (const bool by_weights : {false, true}) {
-        if (by_weights && (power == 1 || weights.empty())) continue;
+        if (by_weights && (power == 1 || weights.empty() || clipped_)) continue;
         std::vector<float> s(ranges.size());
         for (size_t c = 0; c < s.size(); ++c)
           s[c] = static_cast<float>(std::pow(ranges[c], power) *
@@ -209,7 +211,8 @@ class Group {
     }
     const double step = (hi - lo) / 255;
     double noise = from_codes * step * step / 12;
-    for (const auto& [reader, channels] : readers_) noise += WeightNoise(*reader, channels, s);
+    for (const auto& [reader, channels] : readers_)
+      noise += kRoundingLeaves * WeightNoise(*reader, channels, s);
     return noise;
   }
 
@@ -241,7 +244,7 @@ class Group {
   std::map<size_t, size_t> base_;  // by source
   std::vector<ChannelRange> ranges_;
   std::vector<std::pair<const Reader*, std::vector<size_t>>> readers_;
-  bool pinned_ = false, copied_ = false, restored_ = false;
+  bool pinned_ = false, copied_ = false, restored_ = false, clipped_ = false;
 };
 
 std::map<std::string, Range> WholeRanges(

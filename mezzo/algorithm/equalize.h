@@ -5,11 +5,11 @@
 //
 // For scales s the noise that quantization leaves in what reads the tensor is about
 //   sum_c g_c s_c^2 D^2 / 12 + sum_o (max_c |w_oc| s_c / 127)^2 / 12 * sum_c E[x_c^2] / s_c^2
-// with g_c = sum_o w_oc^2 and D the step of the grid that covers all x_c / s_c. Scales that equal
-// the channels' ranges minimize the first term; the second, from weights that take the scales up,
-// is why less can be better. Depthwise weights have a scale for each channel: for them it does not
-// grow. Where functions in float read the tensor the first term is measured instead, by rounding
-// the tensor alone on tuning samples.
+// with g_c what noise in the channel counts (noise_gain.h) and D the step of the grid that covers
+// all x_c / s_c. Scales that equal the channels' ranges minimize the first term; the second, from
+// weights that take the scales up, is why less can be better. Depthwise weights have a scale for
+// each channel: for them it does not grow. Where functions in float read the tensor the first term
+// is measured instead, by rounding the tensor alone on tuning samples.
 //
 // METHODS: Nagel et al. 2019, https://arxiv.org/abs/1906.04721, section 4.1; Xiao et al. 2022,
 // https://arxiv.org/abs/2211.10438, whose family of scales is searched here by the formula above.

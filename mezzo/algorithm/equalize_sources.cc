@@ -23,7 +23,7 @@ class Finder {
 
  private:
   size_t NewSource(const std::string& value, int64_t channels, bool copied) {
-    found_.sources.push_back({value, channels, copied, false, false, found_.sources.size()});
+    found_.sources.push_back({value, channels, copied, false, false, false, found_.sources.size()});
     return found_.sources.size() - 1;
   }
 
@@ -40,7 +40,7 @@ class Finder {
   void Visit(const Node& node, size_t index) {
     LayerChannels layer;
     if (LayerChannels::Of(graph_, node, &layer)) return VisitLayer(node, layer);
-    if (KeepsChannelScales(node)) return PassOn(node);
+    if (KeepsChannelScales(graph_, node)) return PassOn(node);
     for (const std::string& in : node.inputs) {
       if (sites_.integer_nodes.contains(index)) Pin(in);
       if (const auto it = sources_of_.find(in); it != sources_of_.end())
@@ -72,12 +72,13 @@ class Finder {
   void PassOn(const Node& node) {
     std::vector<size_t> all;
     bool every = true;
-    for (const std::string& in : node.inputs) {
-      const auto it = sources_of_.find(in);
+    for (size_t i = 0; i < (node.Is("Concat") ? node.inputs.size() : 1); ++i) {
+      const auto it = sources_of_.find(node.inputs[i]);
       every &= it != sources_of_.end() && !found_.sources[it->second[0]].copied;
       if (it != sources_of_.end()) all.insert(all.end(), it->second.begin(), it->second.end());
     }
     if (every) {
+      for (const size_t s : all) found_.sources[s].clipped |= node.Is("Clip");
       Join(all);
       sources_of_[node.outputs[0]] = all;
       return;

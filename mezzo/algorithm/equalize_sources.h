@@ -16,6 +16,7 @@ struct Source {
   int64_t channels = 0;
   bool copied = false;    // a Mul makes a scaled copy
   bool restored = false;  // a Mul restores the units for readers in float
+  bool clipped = false;  // goes through a Clip: scales are at most 1, and fill what it lets through
   bool pinned = false;
   size_t parent = 0;  // union of those that meet in a Concat
 };

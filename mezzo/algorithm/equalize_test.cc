@@ -87,7 +87,8 @@ TEST(Equalize, ValuesThatOthersReadAsTheyAreKeepTheirUnits) {
   // an addition of codes has one grid for both
   Graph added = Uneven();
   added.nodes.push_back({"Add", "", "add", {"r", "r"}, {"a"}, {}});
-  added.outputs.push_back({"a"});
+  added.nodes.push_back({"Sigmoid", "", "sigmoid", {"a"}, {"z"}, {}});
+  added.outputs.push_back({"z"});
   EXPECT_TRUE(Choose(added, {"conv", "depthwise"}).scales.empty());
 }
 

@@ -23,6 +23,9 @@
 namespace mezzo {
 namespace {
 
+// Partial quantization leaves this share of multiply-adds in integers as long as it finds layers.
+constexpr double kInt8Macs = 0.9;
+
 void CheckWeights(const Graph& graph) {
   for (const auto& [name, t] : graph.initializers) {
     if (t.dtype() != DType::kFloat32) continue;
@@ -47,10 +50,15 @@ class Workflow {
     tuning_.emplace(graph(), task_.distortion, task_.calibration,
                     std::min(options_.tuning_samples, task_.calibration_count),
                     options_.tuning_bytes, options_.threads);
+    Begin("calibrating");
     CollectStatistics({});
+    Begin("choosing ranges");
     ChooseCalibration("");
+    Begin("equalizing channels");
     if (options_.equalize) Equalize();
+    Begin("rounding weights");
     if (options_.correct_rounding) CorrectRounding();
+    Begin("holding the tolerance");
     AddStep("all layers, " + plan().activations.begin()->second.calibration, distortion_, true,
             true);
     if (!Holds() && options_.refine) RefineRanges();
@@ -63,6 +71,9 @@ class Workflow {
  private:
   Plan& plan() { return result_.plan; }
   const Graph& graph() const { return result_.prepared.graph; }
+  void Begin(const std::string& stage) const {
+    if (options_.begin) options_.begin(stage);
+  }
   void Say(const std::string& line) const {
     if (options_.say) options_.say(line);
   }
@@ -123,18 +134,32 @@ class Workflow {
       seen[name] = {std::min(h.min(), 0.0f), std::max(h.max(), 0.0f)};
     live_ = std::move(live);
     live_.merge(LiveRanges(graph(), seen));
+    MakeGrids();
   }
 
-  ActivationPlan Grid(const std::string& name, const Histogram& h, const GridRule& choice) {
-    const auto live = live_.find(name);
-    return MakeGrid(h, choice, plan().activation_format,
-                    live == live_.end() ? nullptr : &live->second);
+  // The grids of every rule for every tensor.
+  void MakeGrids() {
+    const std::vector<std::string> rules = options_.calibration == "auto"
+                                               ? AllCalibrators()
+                                               : std::vector<std::string>{options_.calibration};
+    rules_.clear();
+    for (const std::string& rule : rules)
+      for (const bool symmetric : {false, true}) rules_.push_back({rule, symmetric});
+    std::vector<std::string> names;
+    for (const auto& [name, h] : result_.histograms) names.push_back(name);
+    std::vector<std::vector<ActivationPlan>> grids(names.size());
+    options_.threads.Each(names.size(), [&](size_t i, size_t) {
+      const auto live = live_.find(names[i]);
+      for (const GridRule& rule : rules_)
+        grids[i].push_back(MakeGrid(result_.histograms.at(names[i]), rule, options_.activations,
+                                    live == live_.end() ? nullptr : &live->second));
+    });
+    grids_.clear();
+    for (size_t r = 0; r < rules_.size(); ++r)
+      for (size_t i = 0; i < names.size(); ++i) grids_[rules_[r].Name()][names[i]] = grids[i][r];
   }
 
-  void SetGrids(const GridRule& choice) {
-    for (const auto& [name, h] : result_.histograms)
-      plan().activations[name] = Grid(name, h, choice);
-  }
+  void SetGrids(const GridRule& rule) { plan().activations = grids_.at(rule.Name()); }
 
   Graph Integers() { return LowerToIntegers(ApplyPlan(result_.prepared, plan()).graph, nullptr); }
   double Distort(size_t samples = SIZE_MAX) { return tuning_->Measure(Integers(), samples); }
@@ -166,23 +191,17 @@ class Workflow {
   // Every rule on a few samples; then the best few, without and with their biases corrected, on
   // all.
   void ChooseCalibration(const std::string& suffix) {
-    std::vector<GridRule> choices;
-    const std::vector<std::string> rules = options_.calibration == "auto"
-                                               ? AllCalibrators()
-                                               : std::vector<std::string>{options_.calibration};
-    for (const std::string& rule : rules)
-      for (const bool symmetric : {false, true}) choices.push_back({rule, symmetric});
     std::vector<std::pair<double, size_t>> order;
-    for (size_t i = 0; i < choices.size(); ++i) {
+    for (size_t i = 0; i < rules_.size(); ++i) {
       ClearBiasShifts();
-      SetGrids(choices[i]);
+      SetGrids(rules_[i]);
       order.push_back({Distort(16), i});
-      AddStep(choices[i].Name() + suffix, order.back().first, false, false);
+      AddStep(rules_[i].Name() + suffix, order.back().first, false, false);
     }
     std::sort(order.begin(), order.end());
     rivals_.clear();
     for (size_t i = 0; i < std::min<size_t>(4, order.size()); ++i)
-      rivals_.push_back(choices[order[i].second]);
+      rivals_.push_back(rules_[order[i].second]);
     KeepBest(suffix);
   }
 
@@ -235,6 +254,7 @@ class Workflow {
     result_ = before;
     plan().ladder = std::move(ladder);
     live_ = before_live;
+    MakeGrids();
     rivals_ = before_rivals;
     distortion_ = before_distortion;
   }
@@ -284,7 +304,7 @@ class Workflow {
     for (const auto& [name, h] : result_.histograms) {
       if (options_.progress)
         options_.progress("refining ranges", ++done, result_.histograms.size());
-      plan().activations[name] = BestGrid(name, h, samples, best);
+      plan().activations[name] = BestGrid(name, samples, best);
     }
     if (options_.correct_bias) SetBiasShifts();
     const double d = Distort();
@@ -301,14 +321,13 @@ class Workflow {
 
   // The grid of one tensor among those of the best rules, the others as they are; `best` is the
   // distortion with it.
-  ActivationPlan BestGrid(const std::string& name, const Histogram& h, size_t samples,
-                          double& best) {
+  ActivationPlan BestGrid(const std::string& name, size_t samples, double& best) {
     constexpr double kGain = 0.99;        // smaller gains are noise of the tuning samples
     constexpr float kDifference = 0.15f;  // nearer grids give the same
     ActivationPlan kept = plan().activations.at(name);
     std::vector<QParams> tried{kept.qparams};
     for (const GridRule& choice : rivals_) {
-      const ActivationPlan grid = Grid(name, h, choice);
+      const ActivationPlan& grid = grids_.at(choice.Name()).at(name);
       const auto near = [&](QParams p) {
         return std::abs(p.zero_point - grid.qparams.zero_point) < 8 &&
                std::fabs(p.scale - grid.qparams.scale) < kDifference * p.scale;
@@ -331,7 +350,7 @@ class Workflow {
     const size_t samples = std::min<size_t>(24, tuning_->size());
     while (!Holds() && !QuantizedNodes().empty()) {
       MeasureGains(gain, samples);
-      const std::string worst = worth_->Best(gain);
+      const std::string worst = worth_->Best(gain, Int8Macs() - kInt8Macs);
       NodePlan& node = plan().nodes[worst];
       node.quantized = false;
       node.sensitivity = gain.at(worst);
@@ -368,6 +387,8 @@ class Workflow {
   Int8Result result_;
   std::optional<TuningSet> tuning_;
   std::map<std::string, Range> live_;
+  std::vector<GridRule> rules_;
+  std::map<std::string, std::map<std::string, ActivationPlan>> grids_;  // by rule and tensor
   std::vector<GridRule> rivals_;  // the best few of the sweep, best first
   double distortion_ = 0;
   std::optional<LayerWorth> worth_;

@@ -53,6 +53,7 @@ struct Int8Options {
   Threads threads;
   std::function<void(const std::string&)> say;  // a line for each step as it ends
   std::function<void(const std::string& what, size_t done, size_t of)> progress;
+  std::function<void(const std::string&)> begin;  // told each stage as it begins
 };
 
 struct Int8Result {

@@ -23,11 +23,12 @@ double LayerWorth::Worth(const std::string& name, double gain) const {
   return gain / (MacShare(name) + 0.005);  // a layer costs something even without multiply-adds
 }
 
-std::string LayerWorth::Best(const std::map<std::string, double>& gain) const {
+std::string LayerWorth::Best(const std::map<std::string, double>& gain, double budget) const {
+  const auto key = [&](const std::pair<const std::string, double>& g) {
+    return std::pair(g.second > 0 && MacShare(g.first) <= budget, Worth(g.first, g.second));
+  };
   return std::max_element(gain.begin(), gain.end(),
-                          [&](const auto& a, const auto& b) {
-                            return Worth(a.first, a.second) < Worth(b.first, b.second);
-                          })
+                          [&](const auto& a, const auto& b) { return key(a) < key(b); })
       ->first;
 }
 

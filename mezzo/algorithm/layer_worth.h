@@ -18,8 +18,9 @@ class LayerWorth {
   // Of all multiply-adds.
   double MacShare(const std::string& name) const;
 
-  // The layer that gives back most for its multiply-adds; `gain` by name, not empty.
-  std::string Best(const std::map<std::string, double>& gain) const;
+  // The layer that gives back most for its multiply-adds; `gain` by name, not empty. Layers with
+  // more than `budget` of all multiply-adds come last, after those that give something back.
+  std::string Best(const std::map<std::string, double>& gain, double budget) const;
 
   // Those of `quantized` whose gain may have changed enough to matter after `last` went to float:
   // the best few, and its neighbours.

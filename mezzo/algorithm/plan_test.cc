@@ -74,7 +74,7 @@ ValueInfo Float(const std::string& name, Shape shape) {
   return {name, DType::kFloat32, shape, {}, true};
 }
 
-// x -> conv1 -> relu -> pool -> conv2 -> + (shortcut from pool) -> y
+// x -> conv1 -> relu -> pool -> conv2 -> + (shortcut from pool) -> conv3 -> y
 Graph Residual() {
   Graph g;
   g.inputs = {Float("x", {1, 1, 8, 8})};
@@ -84,21 +84,29 @@ Graph Residual() {
              {"Relu", "", "relu", {"c1"}, {"r"}, {}},
              {"MaxPool", "", "pool", {"r"}, {"p"}, {{"kernel_shape", std::vector<int64_t>{2, 2}}}},
              {"Conv", "", "conv2", {"p", "w2"}, {"c2"}, {}},
-             {"Add", "", "add", {"c2", "p"}, {"y"}, {}}};
+             {"Add", "", "add", {"c2", "p"}, {"a"}, {}},
+             {"Conv", "", "conv3", {"a", "w1"}, {"y"}, {}}};
   return g;
 }
 
 TEST(Sites, CodesFlowThroughPoolsAndResiduals) {
   const Sites s = FindSites(Residual(), {"conv1", "conv2"});
   const std::map<std::string, std::string> want{
-      {"x", "x"}, {"r", "r"}, {"p", "r"}, {"c2", "c2"}, {"y", "y"}};
+      {"x", "x"}, {"r", "r"}, {"p", "r"}, {"c2", "c2"}, {"a", "a"}};
   EXPECT_EQ(s.root, want);
-  EXPECT_EQ(s.integer_made, (std::set<std::string>{"r", "p", "c2", "y"}));
+  EXPECT_EQ(s.integer_made, (std::set<std::string>{"r", "p", "c2", "a"}));
+}
+
+TEST(Sites, AveragesForTheOutputAloneStayFloat) {
+  Graph g = Residual();
+  g.nodes[4] = {"GlobalAveragePool", "", "average", {"c2"}, {"a"}, {}};
+  g.nodes[5] = {"Flatten", "", "flatten", {"a"}, {"y"}, {}};
+  EXPECT_FALSE(FindSites(g, {"conv1", "conv2"}).root.contains("a"));
 }
 
 TEST(Sites, AFloatNeighbourKeepsItsInputsFloat) {
   const Sites s = FindSites(Residual(), {"conv2"});
-  const std::map<std::string, std::string> want{{"p", "r"}, {"c2", "c2"}, {"y", "y"}};
+  const std::map<std::string, std::string> want{{"p", "r"}, {"c2", "c2"}, {"a", "a"}};
   EXPECT_EQ(s.root, want);
   EXPECT_FALSE(s.integer_made.contains("p"));
 }
@@ -119,9 +127,9 @@ size_t CountOf(const Graph& g, const std::string& op) {
 TEST(ApplyPlan, PutsPairsAroundIntegerNodesAndDropsTheImpliedRelu) {
   Model m;
   m.graph = Residual();
-  const Model q = ApplyPlan(m, PlanFor(m.graph, {"conv1", "conv2"}));
-  EXPECT_EQ(CountOf(q.graph, "QuantizeLinear"), 5u);
-  EXPECT_EQ(CountOf(q.graph, "DequantizeLinear"), 5u + 2u);  // and two weights
+  const Model q = ApplyPlan(m, PlanFor(m.graph, {"conv1", "conv2", "conv3"}));
+  EXPECT_EQ(CountOf(q.graph, "QuantizeLinear"), 6u);
+  EXPECT_EQ(CountOf(q.graph, "DequantizeLinear"), 6u + 3u);  // and three weights
   EXPECT_EQ(CountOf(q.graph, "Relu"), 0u);
   EXPECT_EQ(q.graph.outputs[0].name, "y");
   const Uses uses(q.graph);

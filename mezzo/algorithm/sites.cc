@@ -134,6 +134,17 @@ class SiteFinder {
     return next.outputs[0];
   }
 
+  // True if nobody but the model's outputs gets the value, moved perhaps: coding it would only cost
+  // accuracy, of logits above all.
+  bool OnlyLeadsOut(const std::string& value) const {
+    const auto users = uses_.consumers.find(value);
+    if (users == uses_.consumers.end()) return true;
+    return std::all_of(users->second.begin(), users->second.end(), [&](size_t i) {
+      const Node& node = graph_.nodes[i];
+      return MovesData(graph_, node) && node.inputs[0] == value && OnlyLeadsOut(node.outputs[0]);
+    });
+  }
+
   void MakeInteger(const std::string& value) {
     Need(value);
     sites_.integer_made.insert(value);
@@ -160,6 +171,7 @@ class SiteFinder {
       const auto in = DataInputs(node);
       if (!std::all_of(in.begin(), in.end(), [&](const std::string& v) { return HasCodes(v); }))
         return;
+      if (OnlyLeadsOut(Visible(node))) return;
       sites_.integer_nodes.insert(i);
       MakeInteger(Visible(node));
     }

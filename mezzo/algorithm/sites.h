@@ -36,7 +36,8 @@ struct Sites {
 };
 
 // `quantized` holds names of compute nodes. Add, Mul, Concat and average pools join where all their
-// inputs carry codes; Relu and Clip right after an integer node become part of it.
+// inputs carry codes and not only the model's outputs get the result; Relu and Clip right after an
+// integer node become part of it.
 Sites FindSites(const Graph& graph, const std::set<std::string>& quantized);
 
 }  // namespace mezzo

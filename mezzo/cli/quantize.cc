@@ -241,7 +241,8 @@ void Run(const Options& o) {
   };
   task.distortion =
       DistortionFor(prepared.graph, metric, dataset->Get(split.calibration[0]).inputs);
-  clock.Begin("calibrating");
+  options.begin = [&](const std::string& stage) { clock.Begin(stage); };
+  clock.Begin("measuring the float model");
   Int8Result result = QuantizeInt8(model, task, options);
   result.plan.model_hash = HashFiles(files);
   result.plan.seed = o.data.seed;

@@ -28,7 +28,14 @@ bool LayerChannels::Of(const Graph& graph, const Node& node, LayerChannels* out)
   return true;
 }
 
-bool KeepsChannelScales(const Node& node) {
+bool KeepsChannelScales(const Graph& graph, const Node& node) {
+  if (node.Is("Clip")) {
+    const auto bound = [&](size_t i) {
+      const Tensor* t = node.HasInput(i) ? graph.Initializer(node.inputs[i]) : nullptr;
+      return t && t->dtype() == DType::kFloat32 && t->numel() == 1 ? *t->data<float>() : NAN;
+    };
+    return bound(1) == 0 && bound(2) > 0;
+  }
   if (node.Is("Concat")) return node.Int("axis", 0) == 1;
   return node.Is("Relu") || node.Is("GlobalAveragePool") || node.Is("AveragePool") ||
          (node.Is("MaxPool") && node.outputs.size() == 1);
@@ -105,14 +112,18 @@ class Scaler {
 
   // True if the node's inputs are scaled, and with them its output.
   bool PassOn(const Node& node) {
-    if (!KeepsChannelScales(node)) return false;
+    if (!KeepsChannelScales(graph_, node)) return false;
     Units all{{}, 0};
-    for (const std::string& in : node.inputs) {
+    for (size_t i = 0; i < (node.Is("Concat") ? node.inputs.size() : 1); ++i) {
+      const std::string& in = node.inputs[i];
       const auto it = units_.find(in);
       if (it == units_.end()) return false;
       all.rank = it->second.rank;
       all.scales.insert(all.scales.end(), it->second.scales.begin(), it->second.scales.end());
     }
+    for (const float v : all.scales)
+      Require(!node.Is("Clip") || v <= 1, "equalization: scale ", v, " before ", node.name,
+              ", which needs at most 1");
     units_[node.outputs[0]] = std::move(all);
     return true;
   }

@@ -40,16 +40,19 @@ struct LayerChannels {
   }
 };
 
-// Relu, pools and Concat along axis 1: what they make of scaled channels is scaled alike.
-bool KeepsChannelScales(const Node& node);
+// Relu, Clip from 0 to a constant, pools and Concat along axis 1: what they make of scaled channels
+// is scaled alike.
+bool KeepsChannelScales(const Graph& graph, const Node& node);
 
-// The graph with the values of `scales` divided by them, and the same outputs up to rounding.
+// The graph with the values of `scales` divided by them, and the same outputs up to rounding, and
+// but for what a Clip bounds.
 // - A value that a Conv makes keeps its name and holds the scaled channels, and so does what Relu,
 //   pools and Concat make of it; layers that read it take the scales into their weights, for other
-//   readers a Mul restores the units.
+//   readers a Mul restores the units. A Clip keeps its bounds, which needs scales of at most 1: it
+//   then bounds a channel at the scale times what it did.
 // - For any other value a Mul makes a scaled copy, which the layers read that read the value.
 // Throws UsageError naming the value if there is none, the number of scales is wrong or one is not
-// positive, or a scaled value is an output of the graph.
+// positive, or above 1 before a Clip, or a scaled value is an output of the graph.
 //
 // METHODS: Nagel et al. 2019, https://arxiv.org/abs/1906.04721, section 4.1 (cross-layer
 // equalization); Xiao et al. 2022, https://arxiv.org/abs/2211.10438 (SmoothQuant).

@@ -96,5 +96,23 @@ TEST(ScaleChannels, NamesWhatDoesNotFit) {
   EXPECT_TRUE(fails({{"y", {1, 1, 1, 1, 1}}}, "output of the model"));
 }
 
+// The bounds stay: a scale of 1/2 makes what was bounded at 6 bounded at 3.
+TEST(ScaleChannels, AClipBoundsScaledChannels) {
+  Graph g;
+  g.inputs = {{"x", DType::kFloat32, {1, 1, 1, 4}, {}, true}};
+  g.outputs = {{"y"}};
+  g.initializers["one"] = Tensor::Of<float>({1}, {1, 1, 1, 1});
+  g.initializers["0"] = Tensor::Scalar(0.0f);
+  g.initializers["6"] = Tensor::Scalar(6.0f);
+  g.nodes = {{"Conv", "", "conv", {"x", "one"}, {"c"}, {}},
+             {"Clip", "", "clip", {"c", "0", "6"}, {"r"}, {}},
+             {"Conv", "", "next", {"r", "one"}, {"y"}, {}}};
+  const Graph scaled = ScaleChannels(g, {{"c", {0.5f}}});
+  EXPECT_EQ(*Weight(scaled, "conv").data<float>(), 2);
+  EXPECT_EQ(*Weight(scaled, "next").data<float>(), 0.5f);
+  EXPECT_EQ(scaled.nodes[1].inputs, (std::vector<std::string>{"c", "0", "6"}));
+  EXPECT_THROW(ScaleChannels(g, {{"c", {2}}}), UsageError);
+}
+
 }  // namespace
 }  // namespace mezzo
