@@ -108,12 +108,21 @@ bool TakesShift(const Node& node, const Plan& plan) {
   return (node.Is("Conv") || node.Is("Gemm")) && it != plan.nodes.end() && it->second.quantized;
 }
 
-// How many samples go through at once, by what one needs.
+// How many samples go through at once, by what the largest needs: its values in the run, and as
+// much again for a node's results and their other layout.
 size_t SamplesThatFit(const Session& session, const TuningSet& samples, size_t memory) {
+  const auto bytes = [&](size_t i) {
+    size_t sum = 0;
+    for (const auto& [name, t] : samples.inputs(i)) sum += t.bytes();
+    return sum;
+  };
+  size_t largest = 0;
+  for (size_t i = 1; i < samples.size(); ++i)
+    if (bytes(i) > bytes(largest)) largest = i;
   ResetTensorMemoryPeak();
   const size_t before = GetTensorMemory().live;
-  session.Run(samples.inputs(0));
-  const size_t one = std::max<size_t>(1, GetTensorMemory().peak - before);
+  session.Run(samples.inputs(largest));
+  const size_t one = std::max<size_t>(1, (GetTensorMemory().peak - before) * 3 / 2);
   return std::clamp<size_t>(memory / one, 1, samples.size());
 }
 

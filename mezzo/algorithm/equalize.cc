@@ -17,7 +17,7 @@ namespace {
 constexpr double kWorth = 0.8;           // noise, relative to that without scales, that is worth it
 constexpr double kWorthMul = 0.5;        // where a Mul has to restore units
 constexpr float kMostApart = 64;         // the largest scale over the smallest
-constexpr double kRoundingLeaves = 0.3;  // of the weights' noise, where rounding corrects errors
+constexpr double kRoundingLeaves = 0.1;  // of the weights' noise, where rounding corrects errors
 constexpr size_t kRoundedSamples = 8;
 constexpr double kPowers[] = {1, 0.75, 0.5};
 

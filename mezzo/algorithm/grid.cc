@@ -23,4 +23,22 @@ ActivationPlan MakeGrid(const Histogram& h, GridRule rule, IntFormat f, const Ra
   return a;
 }
 
+RuleGrids MakeGrids(const std::map<std::string, Histogram>& histograms,
+                    const std::map<std::string, Range>& live, const std::vector<GridRule>& rules,
+                    IntFormat format, const Threads& threads) {
+  std::vector<std::string> names;
+  for (const auto& [name, h] : histograms) names.push_back(name);
+  std::vector<std::vector<ActivationPlan>> grids(names.size());
+  threads.Each(names.size(), [&](size_t i, size_t) {
+    const auto l = live.find(names[i]);
+    for (const GridRule& rule : rules)
+      grids[i].push_back(
+          MakeGrid(histograms.at(names[i]), rule, format, l == live.end() ? nullptr : &l->second));
+  });
+  RuleGrids all;
+  for (size_t r = 0; r < rules.size(); ++r)
+    for (size_t i = 0; i < names.size(); ++i) all[rules[r].Name()][names[i]] = grids[i][r];
+  return all;
+}
+
 }  // namespace mezzo

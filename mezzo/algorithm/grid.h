@@ -1,9 +1,12 @@
 // From a histogram to the grid of an activation.
 #pragma once
 
+#include <map>
 #include <string>
+#include <vector>
 
 #include "mezzo/algorithm/plan.h"
+#include "mezzo/base/threads.h"
 #include "mezzo/calibrate/calibrators.h"
 
 namespace mezzo {
@@ -19,5 +22,11 @@ struct GridRule {
 // would be idle, and engines fuse the Relu before it only where it starts at zero. `live`, if
 // given, is all that the range needs to cover.
 ActivationPlan MakeGrid(const Histogram& h, GridRule rule, IntFormat format, const Range* live);
+
+// By GridRule::Name and by tensor.
+using RuleGrids = std::map<std::string, std::map<std::string, ActivationPlan>>;
+RuleGrids MakeGrids(const std::map<std::string, Histogram>& histograms,
+                    const std::map<std::string, Range>& live, const std::vector<GridRule>& rules,
+                    IntFormat format, const Threads& threads);
 
 }  // namespace mezzo

@@ -39,6 +39,11 @@ class Workflow {
       : task_(task), options_(options) {
     result_.prepared = PrepareFloat(model);
     CheckWeights(result_.prepared.graph);
+    const std::vector<std::string> rules = options_.calibration == "auto"
+                                               ? AllCalibrators()
+                                               : std::vector<std::string>{options_.calibration};
+    for (const std::string& rule : rules)
+      for (const bool symmetric : {false, true}) rules_.push_back({rule, symmetric});
   }
 
   Int8Result Run() {
@@ -132,31 +137,8 @@ class Workflow {
     std::map<std::string, Range> seen;
     for (const auto& [name, h] : result_.histograms)
       seen[name] = {std::min(h.min(), 0.0f), std::max(h.max(), 0.0f)};
-    live_ = std::move(live);
-    live_.merge(LiveRanges(graph(), seen));
-    MakeGrids();
-  }
-
-  // The grids of every rule for every tensor.
-  void MakeGrids() {
-    const std::vector<std::string> rules = options_.calibration == "auto"
-                                               ? AllCalibrators()
-                                               : std::vector<std::string>{options_.calibration};
-    rules_.clear();
-    for (const std::string& rule : rules)
-      for (const bool symmetric : {false, true}) rules_.push_back({rule, symmetric});
-    std::vector<std::string> names;
-    for (const auto& [name, h] : result_.histograms) names.push_back(name);
-    std::vector<std::vector<ActivationPlan>> grids(names.size());
-    options_.threads.Each(names.size(), [&](size_t i, size_t) {
-      const auto live = live_.find(names[i]);
-      for (const GridRule& rule : rules_)
-        grids[i].push_back(MakeGrid(result_.histograms.at(names[i]), rule, options_.activations,
-                                    live == live_.end() ? nullptr : &live->second));
-    });
-    grids_.clear();
-    for (size_t r = 0; r < rules_.size(); ++r)
-      for (size_t i = 0; i < names.size(); ++i) grids_[rules_[r].Name()][names[i]] = grids[i][r];
+    live.merge(LiveRanges(graph(), seen));
+    grids_ = MakeGrids(result_.histograms, live, rules_, options_.activations, options_.threads);
   }
 
   void SetGrids(const GridRule& rule) { plan().activations = grids_.at(rule.Name()); }
@@ -240,7 +222,7 @@ class Workflow {
                                         *tuning_, options_.threads);
     if (e.scales.empty()) return;
     const Int8Result before = result_;
-    const auto before_live = live_;
+    auto before_grids = grids_;
     const auto before_rivals = rivals_;
     const double before_distortion = distortion_;
     result_.prepared.graph = ScaleChannels(graph(), e.scales);
@@ -253,8 +235,7 @@ class Workflow {
     std::vector<LadderStep> ladder = std::move(plan().ladder);
     result_ = before;
     plan().ladder = std::move(ladder);
-    live_ = before_live;
-    MakeGrids();
+    grids_ = std::move(before_grids);
     rivals_ = before_rivals;
     distortion_ = before_distortion;
   }
@@ -268,7 +249,7 @@ class Workflow {
       if (c.has_weight && plan().nodes.at(graph().nodes[c.index].name).quantized)
         layers.push_back(graph().nodes[c.index].name);
     const size_t samples = std::min<size_t>(task_.calibration_count, 128);
-    CollectMoments(graph(), layers, task_.calibration, samples, options_.tuning_bytes,
+    CollectMoments(graph(), layers, task_.calibration, samples, options_.lockstep_bytes,
                    options_.threads, [&](const Node& node, const Moments& moments) {
                      NodePlan& p = plan().nodes.at(node.name);
                      p.weight_codes =
@@ -386,9 +367,8 @@ class Workflow {
   const Int8Options& options_;
   Int8Result result_;
   std::optional<TuningSet> tuning_;
-  std::map<std::string, Range> live_;
   std::vector<GridRule> rules_;
-  std::map<std::string, std::map<std::string, ActivationPlan>> grids_;  // by rule and tensor
+  RuleGrids grids_;
   std::vector<GridRule> rivals_;  // the best few of the sweep, best first
   double distortion_ = 0;
   std::optional<LayerWorth> worth_;

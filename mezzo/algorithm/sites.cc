@@ -134,14 +134,16 @@ class SiteFinder {
     return next.outputs[0];
   }
 
-  // True if nobody but the model's outputs gets the value, moved perhaps: coding it would only cost
-  // accuracy, of logits above all.
+  // True if nobody but the model's outputs gets the value, moved or scaled perhaps: coding it would
+  // only cost accuracy, of logits above all.
   bool OnlyLeadsOut(const std::string& value) const {
     const auto users = uses_.consumers.find(value);
     if (users == uses_.consumers.end()) return true;
     return std::all_of(users->second.begin(), users->second.end(), [&](size_t i) {
       const Node& node = graph_.nodes[i];
-      return MovesData(graph_, node) && node.inputs[0] == value && OnlyLeadsOut(node.outputs[0]);
+      const bool scales = node.Is("Mul") && graph_.Initializer(node.inputs[1]);
+      return (scales || MovesData(graph_, node)) && node.inputs[0] == value &&
+             OnlyLeadsOut(node.outputs[0]);
     });
   }
 

@@ -98,25 +98,38 @@ void Replay(const Options& o, const Model& model, const Paths& files) {
   std::printf("wrote %s by %s\n", o.output.c_str(), o.plan.c_str());
 }
 
-// What calibration will take at its peak: what is there now, a run's values and a histogram set for
-// each thread, and the tuning samples.
-double EstimateMemory(const Model& prepared, const Dataset& dataset, const Threads& threads,
-                      size_t tuning_bytes) {
+size_t BytesOf(const TensorMap& tensors) {
+  size_t sum = 0;
+  for (const auto& [name, t] : tensors) sum += t.bytes();
+  return sum;
+}
+
+// What quantization will take at its peak: what is there now, a run's values and a histogram set
+// for each thread, the weights in two more forms, the tuning samples, and as much again for moments
+// or for samples in lockstep. The largest of the first samples stands for all.
+double EstimateMemory(const Model& prepared, const Dataset& dataset, const Int8Options& options) {
   std::set<std::string> names;
   for (const ComputeNode& c : FindComputeNodes(prepared.graph))
     names.insert(prepared.graph.nodes[c.index].name);
   std::set<std::string> roots;
   for (const auto& [value, root] : FindSites(prepared.graph, names).root) roots.insert(root);
-  const Sample sample = dataset.Get(0);
+  TensorMap largest;
+  for (size_t i = 0; i < std::min<size_t>(16, dataset.size()); ++i)
+    if (TensorMap inputs = dataset.Get(i).inputs; BytesOf(inputs) > BytesOf(largest))
+      largest = std::move(inputs);
   const Session session(prepared.graph, {});
   ResetTensorMemoryPeak();
   const size_t before = GetTensorMemory().live;
-  session.Run(sample.inputs);
+  const std::vector<Tensor> outputs = session.Run(largest);
   const double run = static_cast<double>(GetTensorMemory().peak - before);
-  const double t = static_cast<double>(threads.count());
+  const double t = static_cast<double>(options.threads.count());
+  size_t sample = BytesOf(largest);
+  for (const Tensor& out : outputs) sample += out.bytes();
+  const size_t tuning = std::min(options.tuning_bytes + sample, options.tuning_samples * sample);
   return ResidentBytes() +
          t * (run + static_cast<double>(roots.size() * Histogram::MemoryBytes())) +
-         static_cast<double>(tuning_bytes);
+         static_cast<double>(tuning + options.lockstep_bytes +
+                             2 * BytesOf(prepared.graph.initializers));
 }
 
 // What a run has at hand when it is to say what it did.
@@ -218,9 +231,12 @@ void Run(const Options& o) {
     std::fprintf(out, "%s\n", line.c_str());
     std::fflush(out);
   };
-  if (!o.memory.empty())
-    options.tuning_bytes = std::min<size_t>(options.tuning_bytes, ParseBytes(o.memory) / 8);
-  const double estimate = EstimateMemory(prepared, *dataset, threads, options.tuning_bytes);
+  if (!o.memory.empty()) {
+    const auto share = static_cast<size_t>(ParseBytes(o.memory) / 8);
+    options.tuning_bytes = std::min(options.tuning_bytes, share);
+    options.lockstep_bytes = std::min(options.lockstep_bytes, share);
+  }
+  const double estimate = EstimateMemory(prepared, *dataset, options);
   std::fprintf(out, "%zu samples to calibrate, %zu held out; memory: at most about %s\n",
                split.calibration.size(), split.evaluation.size(), Bytes(estimate).c_str());
   Require(o.memory.empty() || estimate <= ParseBytes(o.memory), "--memory ", o.memory, ": about ",
