@@ -170,8 +170,7 @@ class Workflow {
     Say(line.str());
   }
 
-  // Every rule on a few samples; then the best few, without and with their biases corrected, on
-  // all.
+  // Every rule on a few samples; then the best few on all, with biases corrected and without.
   void ChooseCalibration(const std::string& suffix) {
     std::vector<std::pair<double, size_t>> order;
     for (size_t i = 0; i < rules_.size(); ++i) {
@@ -275,8 +274,7 @@ class Workflow {
       plan().nodes[name].bias_shift = std::move(shift);
   }
 
-  // Coordinate descent: each tensor tries the grids of the best other rules, and keeps one that
-  // pays.
+  // Coordinate descent: each tensor tries the grids of the best other rules.
   void RefineRanges() {
     const size_t samples = std::min<size_t>(16, tuning_->size());
     const Plan before = plan();
@@ -324,6 +322,17 @@ class Workflow {
 
   bool Holds() const { return result_.plan.ladder.back().loss <= options_.tolerance; }
 
+  // Over the tolerance by more than two standard errors of the networks' difference.
+  bool LossIsCertain() const {
+    const LadderStep& step = result_.plan.ladder.back();
+    const double f = result_.plan.float_metric, difference = f - step.metric;
+    if (std::isnan(step.regressions) || task_.held_out_count == 0 || f <= 0) return true;
+    const double apart = 2 * step.regressions - difference;  // regressed and gained, as shares
+    const double variance = (apart - difference * difference) / double(task_.held_out_count);
+    const double error = std::sqrt(std::max(0.0, variance)) / f;
+    return step.loss - 2 * error > options_.tolerance;
+  }
+
   // Partial quantization: layers go back to float, the ones first that give back most for their
   // multiply-adds.
   void HoldTolerance() {
@@ -332,6 +341,10 @@ class Workflow {
     while (!Holds() && !QuantizedNodes().empty()) {
       MeasureGains(gain, samples);
       const std::string worst = worth_->Best(gain, Int8Macs() - kInt8Macs);
+      if (Int8Macs() - worth_->MacShare(worst) < kInt8Macs && !LossIsCertain()) {
+        Say("the loss is too near the tolerance for the held-out samples to tell: the rest stays");
+        break;
+      }
       NodePlan& node = plan().nodes[worst];
       node.quantized = false;
       node.sensitivity = gain.at(worst);

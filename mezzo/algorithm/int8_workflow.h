@@ -31,6 +31,7 @@ struct Int8Task {
   SampleFn calibration;
   size_t calibration_count = 0;
   std::string metric_name;
+  size_t held_out_count = 0;
   std::function<Measured(const Graph&)>
       metric;  // of a model with the float model's interface, on held-out samples
   // What a change of the metric costs, to be compared with the tolerance; negative is a gain.

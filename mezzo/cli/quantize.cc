@@ -246,6 +246,7 @@ void Run(const Options& o) {
   task.calibration = [&](size_t i) { return dataset->Get(split.calibration[i]).inputs; };
   task.calibration_count = split.calibration.size();
   task.metric_name = metric;
+  task.held_out_count = split.evaluation.size();
   std::optional<Evaluation> as_float;  // the first to be measured
   task.metric = [&](const Graph& graph) {
     const Evaluation e = evaluator.Run(graph);
