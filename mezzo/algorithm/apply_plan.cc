@@ -29,9 +29,7 @@ class Applier {
   }
 
   Model Run() {
-    std::set<std::string> quantized;
-    for (const auto& [name, node] : plan_.nodes)
-      if (node.quantized) quantized.insert(name);
+    const std::set<std::string> quantized = plan_.QuantizedNodes();
     sites_ = FindSites(graph_, quantized);
     std::set<std::string> found;
     for (const size_t i : sites_.integer_nodes) found.insert(graph_.nodes[i].name);
@@ -225,9 +223,7 @@ class Applier {
     std::set<std::string> names;
     for (const ValueInfo& out : graph_.outputs) names.insert(out.name);
     for (const Node& node : graph_.nodes)
-      for (const auto& [name, attribute] : node.attributes)
-        if (const auto* body = std::get_if<std::shared_ptr<const Graph>>(&attribute))
-          for (const std::string& captured : Captures(**body)) names.insert(captured);
+      for (const std::string& captured : Captures(node)) names.insert(captured);
     return names;
   }
 

@@ -61,10 +61,8 @@ class Lockstep {
                const std::function<void(const Node&, std::vector<Tensor>&)>& made) {
     Graph one;
     one.nodes = {node};
-    Graph around;  // to ask what the node reads, subgraphs included
-    around.nodes = {node};
     std::vector<std::string> reads;
-    for (const auto& [value, users] : Uses(around).consumers) {
+    for (const auto& [value, users] : Uses(one).consumers) {
       if (const Tensor* t = graph_.Initializer(value)) {
         one.initializers[value] = *t;
       } else {
@@ -111,18 +109,10 @@ bool TakesShift(const Node& node, const Plan& plan) {
 // How many samples go through at once, by what the largest needs: its values in the run, and as
 // much again for a node's results and their other layout.
 size_t SamplesThatFit(const Session& session, const TuningSet& samples, size_t memory) {
-  const auto bytes = [&](size_t i) {
-    size_t sum = 0;
-    for (const auto& [name, t] : samples.inputs(i)) sum += t.bytes();
-    return sum;
-  };
   size_t largest = 0;
   for (size_t i = 1; i < samples.size(); ++i)
-    if (bytes(i) > bytes(largest)) largest = i;
-  ResetTensorMemoryPeak();
-  const size_t before = GetTensorMemory().live;
-  session.Run(samples.inputs(largest));
-  const size_t one = std::max<size_t>(1, (GetTensorMemory().peak - before) * 3 / 2);
+    if (BytesOf(samples.inputs(i)) > BytesOf(samples.inputs(largest))) largest = i;
+  const size_t one = std::max<size_t>(1, PeakOfRun(session, samples.inputs(largest)) * 3 / 2);
   return std::clamp<size_t>(memory / one, 1, samples.size());
 }
 

@@ -99,7 +99,7 @@ TuningSet::TuningSet(const Graph& float_graph, DistortionKind kind, const Sample
   for (size_t i = 0; i < count && (i == 0 || bytes < limit); ++i) {
     inputs_.push_back(sample(i));
     outputs_.push_back(session.Run(inputs_.back()));
-    for (const auto& [name, t] : inputs_.back()) bytes += t.bytes();
+    bytes += BytesOf(inputs_.back());
     for (const Tensor& t : outputs_.back()) bytes += t.bytes();
   }
 }

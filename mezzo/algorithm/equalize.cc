@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <numeric>
 
 #include "mezzo/algorithm/equalize_sources.h"
 #include "mezzo/algorithm/live_range.h"
@@ -146,14 +145,13 @@ class Group {
 
   // g_c: what noise in the channel counts, in squares.
   std::vector<double> Gains() const {
-    std::vector<double> g(ranges_.size(), 1.0);
-    for (const auto& [source, base] : base_) {
-      const auto it = gains_.find(found_.sources[source].value);
-      if (it == gains_.end()) continue;
-      for (int64_t c = 0; c < found_.sources[source].channels; ++c)
-        g[base + c] = it->second[it->second.size() == 1 ? 0 : c];
+    std::vector<double> all(ranges_.size());
+    for (const auto& [s, base] : base_) {
+      const Source& source = found_.sources[s];
+      const std::vector<double> g = GainsOf(gains_, source.value, source.channels);
+      std::copy(g.begin(), g.end(), all.begin() + static_cast<std::ptrdiff_t>(base));
     }
-    return g;
+    return all;
   }
 
   // The largest weight of each channel over the layers that share a scale among channels; empty if
@@ -227,14 +225,9 @@ class Group {
       power[o] += ranges_[channels[i]].square / (scale * scale);
     });
     double noise = 0;
-    const auto it = gains_.find(reader.node->outputs[0]);
-    const bool each =
-        it != gains_.end() && static_cast<int64_t>(it->second.size()) == layer.outputs;
+    const std::vector<double> gains = GainsOf(gains_, reader.node->outputs[0], layer.outputs);
     for (int64_t o = 0; o < layer.outputs; ++o)
-      noise += (each                 ? it->second[o]
-                : it != gains_.end() ? it->second[0]
-                                     : 1) *
-               largest[o] / 127 * largest[o] / 127 * power[o] / 12;
+      noise += gains[o] * largest[o] / 127 * largest[o] / 127 * power[o] / 12;
     return noise;
   }
 

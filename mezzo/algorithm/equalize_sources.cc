@@ -46,9 +46,7 @@ class Finder {
       if (const auto it = sources_of_.find(in); it != sources_of_.end())
         for (const size_t s : it->second) found_.sources[s].restored = true;
     }
-    for (const auto& [name, attribute] : node.attributes)
-      if (const auto* branch = std::get_if<std::shared_ptr<const Graph>>(&attribute))
-        for (const std::string& captured : Captures(**branch)) Pin(captured);
+    for (const std::string& captured : Captures(node)) Pin(captured);
   }
 
   void VisitLayer(const Node& node, const LayerChannels& layer) {

@@ -89,8 +89,7 @@ class Workflow {
     Require(!nodes.empty(), "the model has no Conv, Gemm or MatMul that can be quantized");
     for (const auto& [name, reason] : why) plan().nodes[name].reason = reason;
     for (const ComputeNode& c : nodes) {
-      const Node& node = graph().nodes[c.index];
-      plan().nodes[node.name].quantized = true;
+      plan().nodes[graph().nodes[c.index].name].quantized = true;
     }
     SetWeightScales();
     for (const std::string& name : options_.exclude) {
@@ -116,18 +115,12 @@ class Workflow {
     }
   }
 
-  std::set<std::string> QuantizedNodes() {
-    std::set<std::string> names;
-    for (const auto& [name, node] : plan().nodes)
-      if (node.quantized) names.insert(name);
-    return names;
-  }
-
   // Histograms of all that could be quantized, and what of their ranges counts; `live` for values
   // that only the caller knows.
   void CollectStatistics(std::map<std::string, Range> live) {
     std::set<std::string> roots;
-    for (const auto& [value, root] : FindSites(graph(), QuantizedNodes()).root) roots.insert(root);
+    for (const auto& [value, root] : FindSites(graph(), plan().QuantizedNodes()).root)
+      roots.insert(root);
     result_.histograms =
         CollectHistograms(graph(), roots, task_.calibration, task_.calibration_count,
                           options_.threads, [&](size_t done) {
@@ -148,7 +141,7 @@ class Workflow {
 
   double Int8Macs() {
     double share = 0;
-    for (const std::string& name : QuantizedNodes()) share += worth_->MacShare(name);
+    for (const std::string& name : plan().QuantizedNodes()) share += worth_->MacShare(name);
     return share;
   }
 
@@ -217,8 +210,8 @@ class Workflow {
   // The whole choice again on the graph with equalized channels; kept if it is better.
   void Equalize() {
     const size_t samples = std::min<size_t>(task_.calibration_count, 128);
-    Equalization e = ChooseEqualization(graph(), QuantizedNodes(), task_.calibration, samples,
-                                        *tuning_, options_.threads);
+    Equalization e = ChooseEqualization(graph(), plan().QuantizedNodes(), task_.calibration,
+                                        samples, *tuning_, options_.threads);
     if (e.scales.empty()) return;
     const Int8Result before = result_;
     auto before_grids = grids_;
@@ -248,7 +241,7 @@ class Workflow {
       if (c.has_weight && plan().nodes.at(graph().nodes[c.index].name).quantized)
         layers.push_back(graph().nodes[c.index].name);
     const size_t samples = std::min<size_t>(task_.calibration_count, 128);
-    CollectMoments(graph(), layers, task_.calibration, samples, options_.lockstep_bytes,
+    CollectMoments(graph(), layers, task_.calibration, samples, options_.moment_bytes,
                    options_.threads, [&](const Node& node, const Moments& moments) {
                      NodePlan& p = plan().nodes.at(node.name);
                      p.weight_codes =
@@ -277,7 +270,7 @@ class Workflow {
   // Coordinate descent: each tensor tries the grids of the best other rules.
   void RefineRanges() {
     const size_t samples = std::min<size_t>(16, tuning_->size());
-    const Plan before = plan();
+    Plan before = plan();
     double best = Distort(samples);
     size_t done = 0;
     for (const auto& [name, h] : result_.histograms) {
@@ -291,9 +284,7 @@ class Workflow {
     if (d < distortion_) {
       distortion_ = d;
     } else {
-      const auto ladder = std::move(plan().ladder);
-      plan() = before;
-      plan().ladder = ladder;
+      Restore(before);
       AddStep("all layers as before", distortion_, true, true);
     }
   }
@@ -338,7 +329,7 @@ class Workflow {
   void HoldTolerance() {
     std::map<std::string, double> gain;
     const size_t samples = std::min<size_t>(24, tuning_->size());
-    while (!Holds() && !QuantizedNodes().empty()) {
+    while (!Holds() && !plan().QuantizedNodes().empty()) {
       MeasureGains(gain, samples);
       const std::string worst = worth_->Best(gain, Int8Macs() - kInt8Macs);
       if (Int8Macs() - worth_->MacShare(worst) < kInt8Macs && !LossIsCertain()) {
@@ -363,7 +354,7 @@ class Workflow {
   // the layer that went last are measured again.
   void MeasureGains(std::map<std::string, double>& gain, size_t samples) {
     const double base = Distort(samples);
-    const auto quantized = QuantizedNodes();
+    const auto quantized = plan().QuantizedNodes();
     const auto again = gain.empty() ? quantized : worth_->Shortlist(gain, quantized, last_);
     size_t done = 0;
     for (const std::string& name : again) {

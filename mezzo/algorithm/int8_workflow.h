@@ -50,8 +50,8 @@ struct Int8Options {
   bool equalize = true;
   bool correct_rounding = true;  // rounding.h
   size_t tuning_samples = 48;
-  size_t tuning_bytes = size_t{64} << 20;
-  size_t lockstep_bytes = size_t{96} << 20;  // bias_correction.h; also for moments.h
+  size_t tuning_bytes = size_t{64} << 20;  // and of those that go in lockstep: bias_correction.h
+  size_t moment_bytes = size_t{96} << 20;  // moments.h
   Threads threads;
   std::function<void(const std::string&)> say;  // a line for each step as it ends
   std::function<void(const std::string& what, size_t done, size_t of)> progress;

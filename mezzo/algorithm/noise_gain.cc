@@ -32,6 +32,10 @@ double Mean(const Gains& g) {
   return std::accumulate(g.begin(), g.end(), 0.0) / static_cast<double>(g.size());
 }
 
+Gains ForChannels(const Gains& g, int64_t channels) {
+  return static_cast<int64_t>(g.size()) == channels ? g : Gains(channels, Mean(g));
+}
+
 class Walk {
  public:
   Walk(const Graph& graph, const std::map<std::string, std::vector<ChannelRange>>& channels)
@@ -83,10 +87,9 @@ class Walk {
   void VisitLayer(const Node& node, const LayerChannels& layer, const Gains& g) {
     const float* w = graph_.Initializer(node.inputs[1])->data<float>();
     Gains in(layer.inputs);
-    const bool each = static_cast<int64_t>(g.size()) == layer.outputs;
-    const double one = Mean(g);
+    const Gains out = ForChannels(g, layer.outputs);
     layer.Each([&](int64_t at, int64_t i, int64_t o) {
-      in[i] += static_cast<double>(w[at]) * w[at] * (each ? g[o] : one);
+      in[i] += static_cast<double>(w[at]) * w[at] * out[o];
     });
     Add(node.inputs[0], in);
   }
@@ -126,6 +129,11 @@ class Walk {
 ChannelGains NoiseGains(const Graph& graph,
                         const std::map<std::string, std::vector<ChannelRange>>& channels) {
   return Walk(graph, channels).Run();
+}
+
+std::vector<double> GainsOf(const ChannelGains& gains, const std::string& value, int64_t channels) {
+  const auto it = gains.find(value);
+  return it == gains.end() ? Gains(channels, 1.0) : ForChannels(it->second, channels);
 }
 
 std::vector<std::string> NeededChannels(const Graph& graph) {

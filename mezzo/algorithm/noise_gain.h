@@ -21,6 +21,9 @@ using ChannelGains = std::map<std::string, std::vector<double>>;
 ChannelGains NoiseGains(const Graph& graph,
                         const std::map<std::string, std::vector<ChannelRange>>& channels);
 
+// A value's gain for each of so many channels: the mean for all where they are not told apart.
+std::vector<double> GainsOf(const ChannelGains& gains, const std::string& value, int64_t channels);
+
 // The values whose channels NoiseGains needs, along axis 1.
 std::vector<std::string> NeededChannels(const Graph& graph);
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -61,6 +62,13 @@ struct Plan {
   std::string preprocess_json;  // how samples are made, as given; empty for arrays
   uint64_t seed = 0;
   int64_t calibration_samples = 0, evaluation_samples = 0;
+
+  std::set<std::string> QuantizedNodes() const {
+    std::set<std::string> names;
+    for (const auto& [name, node] : nodes)
+      if (node.quantized) names.insert(name);
+    return names;
+  }
 };
 
 // JSON with every number in the shortest form that reads back to the same value.

@@ -98,12 +98,6 @@ void Replay(const Options& o, const Model& model, const Paths& files) {
   std::printf("wrote %s by %s\n", o.output.c_str(), o.plan.c_str());
 }
 
-size_t BytesOf(const TensorMap& tensors) {
-  size_t sum = 0;
-  for (const auto& [name, t] : tensors) sum += t.bytes();
-  return sum;
-}
-
 // What quantization will take at its peak: what is there now, a run's values and a histogram set
 // for each thread, the weights in two more forms, the tuning samples, and as much again for moments
 // or for samples in lockstep. The largest of the first samples stands for all.
@@ -117,18 +111,15 @@ double EstimateMemory(const Model& prepared, const Dataset& dataset, const Int8O
   for (size_t i = 0; i < std::min<size_t>(16, dataset.size()); ++i)
     if (TensorMap inputs = dataset.Get(i).inputs; BytesOf(inputs) > BytesOf(largest))
       largest = std::move(inputs);
-  const Session session(prepared.graph, {});
-  ResetTensorMemoryPeak();
-  const size_t before = GetTensorMemory().live;
-  const std::vector<Tensor> outputs = session.Run(largest);
-  const double run = static_cast<double>(GetTensorMemory().peak - before);
+  std::vector<Tensor> outputs;
+  const auto run = static_cast<double>(PeakOfRun(Session(prepared.graph, {}), largest, &outputs));
   const double t = static_cast<double>(options.threads.count());
   size_t sample = BytesOf(largest);
   for (const Tensor& out : outputs) sample += out.bytes();
   const size_t tuning = std::min(options.tuning_bytes + sample, options.tuning_samples * sample);
   return ResidentBytes() +
          t * (run + static_cast<double>(roots.size() * Histogram::MemoryBytes())) +
-         static_cast<double>(tuning + options.lockstep_bytes +
+         static_cast<double>(tuning + options.moment_bytes +
                              2 * BytesOf(prepared.graph.initializers));
 }
 
@@ -234,7 +225,7 @@ void Run(const Options& o) {
   if (!o.memory.empty()) {
     const auto share = static_cast<size_t>(ParseBytes(o.memory) / 8);
     options.tuning_bytes = std::min(options.tuning_bytes, share);
-    options.lockstep_bytes = std::min(options.lockstep_bytes, share);
+    options.moment_bytes = std::min(options.moment_bytes, share);
   }
   const double estimate = EstimateMemory(prepared, *dataset, options);
   std::fprintf(out, "%zu samples to calibrate, %zu held out; memory: at most about %s\n",

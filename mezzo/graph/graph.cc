@@ -28,9 +28,7 @@ template <class F>
 void ForEachUse(const Node& node, F&& use) {
   for (const std::string& in : node.inputs)
     if (!in.empty()) use(in);
-  for (const auto& [name, attribute] : node.attributes)
-    if (const auto* sub = std::get_if<std::shared_ptr<const Graph>>(&attribute))
-      for (const std::string& captured : Captures(**sub)) use(captured);
+  for (const std::string& captured : Captures(node)) use(captured);
 }
 
 }  // namespace
@@ -78,6 +76,14 @@ std::vector<std::string> Captures(const Graph& graph) {
   for (const Node& node : graph.nodes) ForEachUse(node, use);
   for (const ValueInfo& out : graph.outputs) use(out.name);
   return {captured.begin(), captured.end()};
+}
+
+std::vector<std::string> Captures(const Node& node) {
+  std::vector<std::string> all;
+  for (const auto& [name, attribute] : node.attributes)
+    if (const auto* sub = std::get_if<std::shared_ptr<const Graph>>(&attribute))
+      for (std::string& captured : Captures(**sub)) all.push_back(std::move(captured));
+  return all;
 }
 
 void SortNodes(Graph& graph, const std::vector<std::string>& captured) {

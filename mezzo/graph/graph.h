@@ -85,6 +85,8 @@ struct Uses {
 
 // The names that a graph uses but does not define: what it captures from the graph around it.
 std::vector<std::string> Captures(const Graph& graph);
+// The same of all subgraphs of a node.
+std::vector<std::string> Captures(const Node& node);
 
 // Puts nodes in an order in which every value is made before it is used, keeping the present order
 // where possible. Throws UsageError naming a node that is part of a cycle, or uses a value nobody

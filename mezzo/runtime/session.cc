@@ -235,6 +235,20 @@ void CountUnsupported(const Graph& graph, std::map<std::string, int>& counts) {
 
 }  // namespace
 
+size_t BytesOf(const TensorMap& tensors) {
+  size_t sum = 0;
+  for (const auto& [name, t] : tensors) sum += t.bytes();
+  return sum;
+}
+
+size_t PeakOfRun(const Session& session, const TensorMap& inputs, std::vector<Tensor>* outputs) {
+  ResetTensorMemoryPeak();
+  const size_t before = GetTensorMemory().live;
+  std::vector<Tensor> made = session.Run(inputs);
+  if (outputs) *outputs = std::move(made);
+  return GetTensorMemory().peak - before;
+}
+
 std::vector<std::string> UnsupportedOperators(const Graph& graph) {
   std::map<std::string, int> counts;
   CountUnsupported(graph, counts);

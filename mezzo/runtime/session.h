@@ -16,6 +16,8 @@ namespace mezzo {
 
 using TensorMap = std::map<std::string, Tensor>;
 
+size_t BytesOf(const TensorMap& tensors);
+
 // Called with each value that a node makes, in order of the nodes; may replace it (fake
 // quantization).
 using ValueHook = std::function<void(const Node& node, size_t output, Tensor& value)>;
@@ -44,6 +46,11 @@ class Session {
   struct Program;
   std::unique_ptr<Program> program_;
 };
+
+// The most bytes that a run's tensors take at once, inputs excluded. Nothing else may run
+// meanwhile. `outputs`, if given, gets the results.
+size_t PeakOfRun(const Session& session, const TensorMap& inputs,
+                 std::vector<Tensor>* outputs = nullptr);
 
 // "Name (n times)" of each operator that has no implementation, subgraphs included.
 std::vector<std::string> UnsupportedOperators(const Graph& graph);
