@@ -7,6 +7,7 @@
 
 #include "mezzo/algorithm/planned_codes.h"
 #include "mezzo/algorithm/sites.h"
+#include "mezzo/algorithm/tables.h"
 #include "mezzo/algorithm/weights.h"
 #include "mezzo/graph/passes.h"
 #include "mezzo/runtime/fold_constants.h"
@@ -42,6 +43,7 @@ class Applier {
     RewireReaders();
     InsertPairs();
     graph_.nodes.insert(graph_.nodes.end(), added_.begin(), added_.end());
+    for (const std::string& table : plan_.tables) StoreTable(graph_, table);
     SortNodes(graph_);
     RemoveUnused(graph_);
     model_.opset = std::max<int64_t>(model_.opset, 21);

@@ -15,6 +15,7 @@
 #include "mezzo/algorithm/moments.h"
 #include "mezzo/algorithm/rounding.h"
 #include "mezzo/algorithm/sites.h"
+#include "mezzo/algorithm/tables.h"
 #include "mezzo/algorithm/weights.h"
 #include "mezzo/calibrate/calibrators.h"
 #include "mezzo/runtime/lower.h"
@@ -92,9 +93,11 @@ class Workflow {
       plan().nodes[graph().nodes[c.index].name].quantized = true;
     }
     SetWeightScales();
+    plan().tables = FindTables(graph());
     for (const std::string& name : options_.exclude) {
+      if (plan().tables.erase(name)) continue;
       const auto it = plan().nodes.find(name);
-      Require(it != plan().nodes.end(), "--exclude: the model has no node ", name,
+      Require(it != plan().nodes.end(), "--exclude: the model has no node or table ", name,
               " that could be quantized");
       it->second.quantized = false;
       it->second.reason = "excluded by the user";
@@ -267,8 +270,11 @@ class Workflow {
       plan().nodes[name].bias_shift = std::move(shift);
   }
 
-  // Coordinate descent: each tensor tries the grids of the best other rules.
+  // Coordinate descent: each tensor tries the grids of the best other rules. The result replaces a
+  // plan that does not hold the tolerance if it holds it and the tuning samples cannot tell them
+  // apart.
   void RefineRanges() {
+    constexpr double kSame = 1.1;  // the standard error of a comparison is a tenth or so
     const size_t samples = std::min<size_t>(16, tuning_->size());
     Plan before = plan();
     double best = Distort(samples);
@@ -280,10 +286,11 @@ class Workflow {
     }
     if (options_.correct_bias) SetBiasShifts();
     const double d = Distort();
-    AddStep("ranges refined tensor by tensor", d, d < distortion_, true);
-    if (d < distortion_) {
+    AddStep("ranges refined tensor by tensor", d, true, true);
+    if (d < distortion_ || (Holds() && d < kSame * distortion_)) {
       distortion_ = d;
     } else {
+      plan().ladder.back().kept = false;
       Restore(before);
       AddStep("all layers as before", distortion_, true, true);
     }

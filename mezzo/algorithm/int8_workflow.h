@@ -43,7 +43,7 @@ struct Int8Options {
   IntFormat activations = kUInt8;
   std::string calibration = "auto";  // or one rule: calibrators.h
   double tolerance = 0.01;
-  std::vector<std::string> exclude;  // nodes that stay float
+  std::vector<std::string> exclude;  // nodes and tables that stay float
   bool limit_pairs = true;           // weights.h
   bool refine = true;  // ranges tensor by tensor, if the tolerance does not hold without
   bool correct_bias = true;

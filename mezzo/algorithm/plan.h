@@ -53,6 +53,7 @@ struct Plan {
   ChannelScales equalization;  // equalize.h
   std::map<std::string, ActivationPlan> activations;
   std::map<std::string, NodePlan> nodes;
+  std::set<std::string> tables;  // constants stored in int8, a scale for each row: tables.h
   std::string metric_name;
   double float_metric = 0;
   double tolerance = 0.01;

@@ -121,6 +121,14 @@ class Fields {
                 v.dump(), ", needs ", low, " to ", high);
     return v.get<int64_t>();
   }
+  std::vector<std::string> Strings(const std::string& key) {
+    std::vector<std::string> values;
+    for (const Json& v : Get(key)) {
+      RequireFile(v.is_string(), Path(key), ": expected strings");
+      values.push_back(v.get<std::string>());
+    }
+    return values;
+  }
   std::vector<float> FloatList(const std::string& key, bool positive) {
     const Json& list = Get(key);
     RequireFile(list.is_array(), Path(key), ": expected a list of numbers");
@@ -228,10 +236,9 @@ Plan Read(const Json& json, const std::string& where) {
   p.evaluation_samples = f.Int("evaluation_samples", 0, INT64_MAX);
   const Json& preprocess = f.Get("preprocess");
   if (!preprocess.is_null()) p.preprocess_json = preprocess.dump();
-  for (const Json& note : f.Get("notes")) {
-    RequireFile(note.is_string(), where, ".notes: expected strings");
-    p.notes.push_back(note.get<std::string>());
-  }
+  p.notes = f.Strings("notes");
+  if (f.Has("tables"))
+    for (const std::string& name : f.Strings("tables")) p.tables.insert(name);
   if (f.Has("equalization")) {
     const Json& scales = f.Get("equalization");
     const std::string path = where + ".equalization";
@@ -270,6 +277,7 @@ std::string ToJson(const Plan& p) {
   for (const LadderStep& s : p.ladder) json["ladder"].push_back(ToJson(s));
   if (!p.equalization.empty()) json["equalization"] = Json::object();
   for (const auto& [name, scales] : p.equalization) json["equalization"][name] = Floats(scales);
+  if (!p.tables.empty()) json["tables"] = p.tables;
   json["nodes"] = Json::object();
   for (const auto& [name, n] : p.nodes) json["nodes"][name] = ToJson(n);
   json["activations"] = Json::object();

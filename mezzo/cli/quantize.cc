@@ -101,7 +101,8 @@ void Replay(const Options& o, const Model& model, const Paths& files) {
 // What quantization will take at its peak: what is there now, a run's values and a histogram set
 // for each thread, the weights in two more forms, the tuning samples, and as much again for moments
 // or for samples in lockstep. The largest of the first samples stands for all.
-double EstimateMemory(const Model& prepared, const Dataset& dataset, const Int8Options& options) {
+double EstimateMemory(const Model& prepared, const Dataset& dataset, const Int8Options& options,
+                      bool report) {
   std::set<std::string> names;
   for (const ComputeNode& c : FindComputeNodes(prepared.graph))
     names.insert(prepared.graph.nodes[c.index].name);
@@ -112,7 +113,10 @@ double EstimateMemory(const Model& prepared, const Dataset& dataset, const Int8O
     if (TensorMap inputs = dataset.Get(i).inputs; BytesOf(inputs) > BytesOf(largest))
       largest = std::move(inputs);
   std::vector<Tensor> outputs;
-  const auto run = static_cast<double>(PeakOfRun(Session(prepared.graph, {}), largest, &outputs));
+  const Session session(prepared.graph, {});
+  double run = static_cast<double>(PeakOfRun(session, largest, &outputs));
+  if (report)  // layer by layer, all values of one model wait for the other's
+    session.Run(largest, [&](const Node&, size_t, Tensor& t) { run += double(t.bytes()); });
   const double t = static_cast<double>(options.threads.count());
   size_t sample = BytesOf(largest);
   for (const Tensor& out : outputs) sample += out.bytes();
@@ -227,7 +231,7 @@ void Run(const Options& o) {
     options.tuning_bytes = std::min(options.tuning_bytes, share);
     options.moment_bytes = std::min(options.moment_bytes, share);
   }
-  const double estimate = EstimateMemory(prepared, *dataset, options);
+  const double estimate = EstimateMemory(prepared, *dataset, options, !o.report.empty());
   std::fprintf(out, "%zu samples to calibrate, %zu held out; memory: at most about %s\n",
                split.calibration.size(), split.evaluation.size(), Bytes(estimate).c_str());
   Require(o.memory.empty() || estimate <= ParseBytes(o.memory), "--memory ", o.memory, ": about ",

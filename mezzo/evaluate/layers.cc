@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -18,8 +19,22 @@ double Sqnr(double signal, double noise) {
   return noise > 0 ? std::min(kEqual, 10 * std::log10(std::max(signal, 1e-300) / noise)) : kEqual;
 }
 
-// A model that runs in integers, and hands out its values as real numbers under the names of the
-// float graph.
+// A value of a run: floats, or codes with their grid.
+struct Watch {
+  Tensor value;
+  float scale = 1, zero_point = 0;
+
+  // As floats in plain layout.
+  Tensor Real() const {
+    const Tensor plain = value.ToLayout(Layout::kPlain);
+    if (plain.dtype() == DType::kFloat32) return plain;
+    Tensor real = Cast(plain, DType::kFloat32);
+    for (float& v : real.span<float>()) v = scale * (v - zero_point);
+    return real;
+  }
+};
+
+// A model that runs in integers, and hands out its values under the names of the float graph.
 class Watched {
  public:
   explicit Watched(const Graph& graph) : source_(graph) {
@@ -36,28 +51,26 @@ class Watched {
                                  zero ? *Cast(*zero, DType::kFloat32).data<float>() : 0.0f};
     }
     for (const auto& [q, code] : codes_) coded_.insert(code.value);
-    for (const ValueInfo& out : source_.outputs) output_names_.push_back(out.name);
+    for (const ValueInfo& out : source_.outputs) output_names_.insert(out.name);
     lowered_ = quantized ? LowerToIntegers(source_, nullptr) : source_;
     session_ = std::make_unique<Session>(lowered_, SessionOptions{});
   }
 
-  // Real values by name, in plain layout; graph outputs included.
-  std::map<std::string, Tensor> Run(const TensorMap& inputs) const {
-    std::map<std::string, Tensor> values;
+  // Hands out each value with its name in the float graph; graph outputs last.
+  void Run(const TensorMap& inputs,
+           const std::function<void(const std::string& name, Watch watch)>& see) const {
     const auto outputs = session_->Run(inputs, [&](const Node& node, size_t output, Tensor& t) {
       const std::string& name = node.outputs[output];
       const auto code = codes_.find(name);
-      if (code != codes_.end()) {
-        Tensor real = Cast(t.ToLayout(Layout::kPlain), DType::kFloat32);
-        for (float& v : real.span<float>()) v = code->second.scale * (v - code->second.zero_point);
-        values[code->second.value] = real;
-      } else if (t.dtype() == DType::kFloat32 && !coded_.contains(name)) {
-        values[name] = t.ToLayout(Layout::kPlain).Clone();
-      }
+      const std::string& value = code == codes_.end() ? name : code->second.value;
+      if (output_names_.contains(value)) return;
+      if (code != codes_.end())
+        see(value, {t, code->second.scale, code->second.zero_point});
+      else if (t.dtype() == DType::kFloat32 && !coded_.contains(name))
+        see(name, {t});
     });
     for (size_t i = 0; i < outputs.size(); ++i)
-      if (outputs[i].dtype() == DType::kFloat32) values[output_names_[i]] = outputs[i];
-    return values;
+      if (outputs[i].dtype() == DType::kFloat32) see(source_.outputs[i].name, {outputs[i]});
   }
 
   std::vector<std::string> Order() const {
@@ -66,7 +79,7 @@ class Watched {
       names.insert(names.end(), node.outputs.begin(), node.outputs.end());
     return names;
   }
-  const std::vector<std::string>& output_names() const { return output_names_; }
+  const std::set<std::string>& output_names() const { return output_names_; }
 
  private:
   struct Code {
@@ -76,7 +89,7 @@ class Watched {
   Graph source_, lowered_;
   std::map<std::string, Code> codes_;
   std::set<std::string> coded_;
-  std::vector<std::string> output_names_;
+  std::set<std::string> output_names_;
   std::unique_ptr<Session> session_;
 };
 
@@ -100,18 +113,26 @@ struct Sums {
 LayerComparison CompareLayers(const Graph& a, const Graph& b, const Dataset& dataset,
                               const std::vector<size_t>& samples, const Threads& threads) {
   const Watched first(a), second(b);
+  std::set<std::string> shared = first.output_names();
+  for (const std::string& name : first.Order()) shared.insert(name);
   std::vector<std::map<std::string, Sums>> parts(
       samples.size());  // merged in order: the same for any thread count
   LayerComparison comparison;
   comparison.samples.resize(samples.size());
   threads.Each(samples.size(), [&](size_t i, size_t) {
     const Sample sample = dataset.Get(samples[i]);
-    const auto x = first.Run(sample.inputs), y = second.Run(sample.inputs);
-    for (const auto& [name, t] : x) {
-      const auto other = y.find(name);
-      if (other != y.end() && other->second.shape() == t.shape())
-        parts[i][name].Add(t, other->second);
-    }
+    // All of the second model's values, most of them codes, and one of the first's at a time.
+    std::map<std::string, Watch> others;
+    second.Run(sample.inputs, [&](const std::string& name, Watch w) {
+      if (!shared.contains(name)) return;
+      w.value = w.value.Clone();
+      others[name] = std::move(w);
+    });
+    first.Run(sample.inputs, [&](const std::string& name, const Watch& w) {
+      const auto other = others.find(name);
+      if (other != others.end() && other->second.value.shape() == w.value.shape())
+        parts[i][name].Add(w.Real(), other->second.Real());
+    });
     Sums outputs;
     for (const std::string& name : first.output_names())
       if (parts[i].contains(name)) outputs.Merge(parts[i][name]);

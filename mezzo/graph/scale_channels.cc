@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <set>
+#include <utility>
 
 #include "mezzo/graph/passes.h"
 
@@ -65,10 +66,11 @@ class Scaler {
   }
 
  private:
-  // A value in other units, and the rank of the tensors that hold it.
+  // A value in other units: its new name, and the rank of the tensors that hold it.
   struct Units {
     std::vector<float> scales;
     size_t rank;
+    std::string name;
   };
 
   void Visit(Node node) {
@@ -79,8 +81,14 @@ class Scaler {
       RestoreInputs(node, 0);
     }
     made_.push_back(node);
-    for (const std::string& out : node.outputs)
-      if (!units_.contains(out)) MakeCopy(out);
+    for (const std::string& out : node.outputs) MakeCopy(out);
+  }
+
+  // The node makes its output in these units, under a new name.
+  void SetUnits(Node& node, Units units) {
+    const std::string value = std::exchange(node.outputs[0], EqualizedName(node.outputs[0]));
+    units.name = node.outputs[0];
+    units_[value] = std::move(units);
   }
 
   void VisitLayer(Node& node, const LayerChannels& layer) {
@@ -89,14 +97,17 @@ class Scaler {
     const auto out = layer.convolution ? scales_.find(node.outputs[0]) : scales_.end();
     if (in) ScaleWeight(node, layer, *in, false);
     if (out == scales_.end()) return;
-    units_[node.outputs[0]] = {out->second, graph_.Initializer(node.inputs[1])->rank()};
+    SetUnits(node, {out->second, graph_.Initializer(node.inputs[1])->rank()});
     ScaleWeight(node, layer, out->second, true);
     if (node.HasInput(2)) ScaleBias(node, out->second);
   }
 
   // The scales of what the layer then reads; null if that is in its own units.
   const std::vector<float>* ReadScaled(Node& node) {
-    if (const auto it = units_.find(node.inputs[0]); it != units_.end()) return &it->second.scales;
+    if (const auto it = units_.find(node.inputs[0]); it != units_.end()) {
+      node.inputs[0] = it->second.name;
+      return &it->second.scales;
+    }
     const auto copy = copies_.find(node.inputs[0]);
     if (copy == copies_.end()) return nullptr;
     const std::vector<float>& s = scales_.at(node.inputs[0]);
@@ -111,20 +122,22 @@ class Scaler {
   }
 
   // True if the node's inputs are scaled, and with them its output.
-  bool PassOn(const Node& node) {
+  bool PassOn(Node& node) {
     if (!KeepsChannelScales(graph_, node)) return false;
     Units all{{}, 0};
-    for (size_t i = 0; i < (node.Is("Concat") ? node.inputs.size() : 1); ++i) {
-      const std::string& in = node.inputs[i];
-      const auto it = units_.find(in);
+    std::vector<std::string> inputs = node.inputs;
+    for (size_t i = 0; i < (node.Is("Concat") ? inputs.size() : 1); ++i) {
+      const auto it = units_.find(inputs[i]);
       if (it == units_.end()) return false;
+      inputs[i] = it->second.name;
       all.rank = it->second.rank;
       all.scales.insert(all.scales.end(), it->second.scales.begin(), it->second.scales.end());
     }
     for (const float v : all.scales)
       Require(!node.Is("Clip") || v <= 1, "equalization: scale ", v, " before ", node.name,
               ", which needs at most 1");
-    units_[node.outputs[0]] = std::move(all);
+    node.inputs = std::move(inputs);
+    SetUnits(node, std::move(all));
     return true;
   }
 
@@ -171,6 +184,10 @@ class Scaler {
     return t;
   }
 
+  std::string EqualizedName(const std::string& value) {
+    return NewName(value + kEqualizedSuffix);
+  }
+
   std::string NewName(const std::string& stem) {
     std::string name = stem;
     for (int i = 2; !names_.insert(name).second; ++i) name = Cat(stem, "_", i);
@@ -190,7 +207,7 @@ class Scaler {
   // The scaled copy of a value, for layers to read. The first of them says how channels lie.
   void MakeCopy(const std::string& value) {
     if (!scales_.contains(value)) return;
-    const Copy copy{NewName(value + "_equalized"), NewName(value + "_factors")};
+    const Copy copy{EqualizedName(value), NewName(value + "_factors")};
     AddMul(value, copy.factors, copy.value);
     copies_[value] = copy;
   }
@@ -200,7 +217,8 @@ class Scaler {
     if (!name.empty()) return name;
     const Units& units = units_.at(value);
     name = NewName(value + "_restored");
-    AddMul(value, AddConstant(value + "_units", Factors(units.scales, units.rank, false)), name);
+    AddMul(units.name, AddConstant(value + "_units", Factors(units.scales, units.rank, false)),
+           name);
     return name;
   }
 

@@ -40,17 +40,20 @@ struct LayerChannels {
   }
 };
 
+inline constexpr char kEqualizedSuffix[] = "_equalized";
+
 // Relu, Clip from 0 to a constant, pools and Concat along axis 1: what they make of scaled channels
 // is scaled alike.
 bool KeepsChannelScales(const Graph& graph, const Node& node);
 
 // The graph with the values of `scales` divided by them, and the same outputs up to rounding, and
 // but for what a Clip bounds.
-// - A value that a Conv makes keeps its name and holds the scaled channels, and so does what Relu,
-//   pools and Concat make of it; layers that read it take the scales into their weights, for other
-//   readers a Mul restores the units. A Clip keeps its bounds, which needs scales of at most 1: it
-//   then bounds a channel at the scale times what it did.
+// - A value that a Conv makes holds the scaled channels, and so does what Relu, pools and Concat
+//   make of it; layers that read it take the scales into their weights, for other readers a Mul
+//   restores the units. A Clip keeps its bounds, which needs scales of at most 1: it then bounds a
+//   channel at the scale times what it did.
 // - For any other value a Mul makes a scaled copy, which the layers read that read the value.
+// Scaled values are named NAME_equalized.
 // Throws UsageError naming the value if there is none, the number of scales is wrong or one is not
 // positive, or above 1 before a Clip, or a scaled value is an output of the graph.
 //

@@ -110,7 +110,7 @@ TEST(ScaleChannels, AClipBoundsScaledChannels) {
   const Graph scaled = ScaleChannels(g, {{"c", {0.5f}}});
   EXPECT_EQ(*Weight(scaled, "conv").data<float>(), 2);
   EXPECT_EQ(*Weight(scaled, "next").data<float>(), 0.5f);
-  EXPECT_EQ(scaled.nodes[1].inputs, (std::vector<std::string>{"c", "0", "6"}));
+  EXPECT_EQ(scaled.nodes[1].inputs, (std::vector<std::string>{"c_equalized", "0", "6"}));
   EXPECT_THROW(ScaleChannels(g, {{"c", {2}}}), UsageError);
 }
 

@@ -224,6 +224,22 @@ TEST(Lower, UnquantizedInputIsTheReason) {
   EXPECT_EQ(report.kept[0].reason, "input 0 is not quantized");
 }
 
+// Int32 codes are kept as they are however coarse against the output's grid.
+TEST(Lower, CodedBiasStaysInIntegers) {
+  Builder b(11, false);
+  const std::string x = b.Input({1, 3, 4, 4}), w = b.Weights({2, 3, 1, 1}, 0);
+  const Tensor& w_scale = b.graph.initializers.at(b.graph.nodes.back().inputs[1]);
+  const std::vector<float> step{0.02f * w_scale.data<float>()[0], 0.02f * w_scale.data<float>()[1]};
+  const std::string bias =
+      b.Add("DequantizeLinear",
+            {b.Const(Tensor::Vector<int32_t>({1 << 29, -12345})), b.Const(Tensor::Vector(step))},
+            {{"axis", int64_t{0}}});
+  b.Output(b.Qdq(b.Add("Conv", {x, w, bias}), 1e-5f, 128));
+  LowerReport report;
+  LowerToIntegers(b.graph, &report);
+  EXPECT_EQ(report.notes, std::vector<std::string>{});
+}
+
 // A bias of 2^31 steps would wrap: it is added in float, and said so.
 TEST(Lower, BiasThatOverflowsStaysFloat) {
   Builder b(9, false);

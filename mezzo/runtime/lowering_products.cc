@@ -10,14 +10,14 @@ namespace {
 // The largest bias that leaves room for the sum of `depth` products of codes in an int32.
 double BiasLimit(size_t depth) { return 2147483647.0 - 255.0 * 255.0 * static_cast<double>(depth); }
 
-// Codes of a real bias in steps of `step`, or none if one is out of range or the step is so coarse
-// against the output's that rounding to it would show.
+// Codes of a real bias in steps of `step`, or none if one is out of range or rounding to a step
+// would show in the output's.
 bool BiasCodes(const std::vector<double>& bias, const std::vector<double>& step, double limit,
                double y_scale, std::vector<int32_t>& codes) {
   for (size_t n = 0; n < bias.size(); ++n) {
     const double code = std::nearbyint(bias[n] / step[n]);
     if (!(std::abs(code) <= limit)) return false;
-    if (y_scale > 0 && step[n] > y_scale / 16 && code * step[n] != bias[n]) return false;
+    if (y_scale > 0 && std::abs(code * step[n] - bias[n]) > y_scale / 32) return false;
     codes.push_back(static_cast<int32_t>(code));
   }
   return true;
@@ -70,7 +70,7 @@ bool Lowering::AddProductOutput(Node& made, const Node& source, const CodeValue&
   if (real.empty()) return Refuse(source, "its bias is not a constant with a value per channel");
   std::vector<double> step;
   for (size_t n = 0; n < cols; ++n)
-    step.push_back(static_cast<double>(x.scale) * w_scale[w_scale.size() == 1 ? 0 : n]);
+    step.push_back(x.scale * w_scale[w_scale.size() == 1 ? 0 : n]);  // as files store it
   std::vector<int32_t> codes;
   if (BiasCodes(real, step, BiasLimit(depth), end ? end->y.scale : 0, codes)) {
     made.inputs.push_back(Fresh(source.name + "/bias"));
