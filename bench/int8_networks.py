@@ -8,7 +8,7 @@ as many and the others to choose by) and are measured on DATA/NETWORK/evaluation
 own: seconds and peak memory (maximum resident set) are of the whole process, and past the limit it is stopped. The
 written files run in the engine they are for. ONNX Runtime's run twice: with default options, where a CPU without VNNI
 adds products of u8 and s8 codes in 16 bits and saturates, and exactly (session.x64quantprecision). mezzo's runs in mezzo
-and, to check the file, in ONNX Runtime likewise. Exit status 1 if exact ONNX Runtime agrees with mezzo on less than 99.5%
+and, to check the file, in ONNX Runtime likewise and in OpenVINO. Exit status 1 if exact ONNX Runtime agrees with mezzo on less than 99.5%
 of the predictions, or a product of the file is not fused.
 OUT gets the files, int8_networks.json and int8_networks.md.
 """
@@ -21,6 +21,7 @@ import pickle
 import platform
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -31,26 +32,39 @@ import networks
 
 PEERS = ["ort-minmax", "ort-minmax-s8", "ort-entropy", "ort-percentile", "nncf"]
 HERE = pathlib.Path(__file__).parent
+ENGINES = ["onnxruntime-exact", "onnxruntime", "openvino"]  # that mezzo's files are checked in
 LEAST_AGREEMENT = 0.995
+
+
+# A started process counts what its parent held when it forked, so a small one stands between.
+LAUNCHER = """
+import resource, subprocess, sys
+code = subprocess.call(sys.argv[2:])
+open(sys.argv[1], "w").write(str(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024))
+sys.exit(code % 256)
+"""
 
 
 def run_process(command, limit, log):
     """A command's exit status, seconds, peak memory in bytes and last line; output goes to `log` as well."""
+    peak = log.with_suffix(".peak")
     start = time.monotonic()
     with open(log, "w") as out:
-        child = subprocess.Popen([str(c) for c in command], stdout=out, stderr=subprocess.STDOUT)
-        timer = threading.Timer(limit, child.kill)
+        launch = [sys.executable, "-S", "-c", LAUNCHER, peak, *command]
+        child = subprocess.Popen([str(c) for c in launch], stdout=out, stderr=out, start_new_session=True)
+        timer = threading.Timer(limit, os.killpg, (child.pid, signal.SIGKILL))
         timer.start()
-        _, status, usage = os.wait4(child.pid, 0)
+        child.wait()
         timer.cancel()
-    child.returncode = os.waitstatus_to_exitcode(status)  # wait4 took it from under Popen
     seconds = time.monotonic() - start
     lines = log.read_text(errors="replace").strip().splitlines()
     last = lines[-1] if lines else ""
     failure = None
     if child.returncode:
         failure = f"stopped after {limit:.0f} s" if seconds >= limit else f"exit {child.returncode}: {last[:200]}"
-    return {"failure": failure, "seconds": seconds, "peak_bytes": usage.ru_maxrss * 1024, "last": last}
+    peak_bytes = int(peak.read_text()) if failure is None else None
+    peak.unlink(missing_ok=True)
+    return {"failure": failure, "seconds": seconds, "peak_bytes": peak_bytes, "last": last}
 
 
 def peer_command(*arguments):
@@ -134,10 +148,10 @@ def measure_mezzo(mezzo, network, folder, out, reference, labels, limit):
 
 
 def check_artifact(network, folder, file, ours, limit):
-    """How the file does in ONNX Runtime: agreement with mezzo's predictions, largest difference, fusion."""
+    """How the file does in other engines: figure, agreement with mezzo's predictions, largest difference, fusion."""
     checks = {}
     model = folder / "model.onnx"
-    for engine in ("onnxruntime-exact", "onnxruntime"):
+    for engine in ENGINES:
         target = file.with_suffix(f".{engine}")
         outputs, labels, failure = run_engine(engine, network, folder, file, target, limit)
         if failure:
@@ -201,7 +215,10 @@ def both(row, key, form):
 
 def table_row(network, row):
     artifact = row.get("artifact", {})
-    checks = [cell(artifact.get(e, {}), "agreement", "{:.2%}") for e in ("onnxruntime-exact", "onnxruntime")]
+    checks = [
+        f'{cell(artifact.get(e, {}), "agreement", "{:.2%}")} ({cell(artifact.get(e, {}), "metric", "{:.4f}")})'
+        for e in ENGINES
+    ]
     cells = [
         f"{network.name} ({network.metric})",
         row["tool"],
@@ -223,7 +240,7 @@ def machine():
     return f"{names[0] if names else platform.processor()}, {len(names)} cores, {' '.join(known)}"
 
 
-HEAD = """| network (figure) | tool | figure | agreement | SQNR dB | seconds | peak MB | file MB | ONNX Runtime agrees with mezzo (exact / default) |
+HEAD = """| network (figure) | tool | figure | agreement | SQNR dB | seconds | peak MB | file MB | agree with mezzo (and their figure): ONNX Runtime exact / default / OpenVINO |
 |---|---|---|---|---|---|---|---|---|
 """
 

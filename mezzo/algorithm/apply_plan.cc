@@ -43,7 +43,12 @@ class Applier {
     RewireReaders();
     InsertPairs();
     graph_.nodes.insert(graph_.nodes.end(), added_.begin(), added_.end());
-    for (const std::string& table : plan_.tables) StoreTable(graph_, table);
+    for (const std::string& table : plan_.tables) {
+      StoreTable(graph_, table);
+      if (notes_) notes_->push_back(Cat("table ", table, ": int8, a scale for each row"));
+    }
+    if (notes_ && !plan_.equalization.empty())
+      notes_->push_back(Cat("channels are equalized in ", plan_.equalization.size(), " values"));
     SortNodes(graph_);
     RemoveUnused(graph_);
     model_.opset = std::max<int64_t>(model_.opset, 21);

@@ -290,7 +290,8 @@ Equalization ChooseEqualization(const Graph& graph, const std::set<std::string>&
     if (scales.empty()) continue;
     for (const size_t s : group.Sources())
       result.scales[found.sources[s].value] = group.Part(scales, s);
-    for (const Quantized* q : flat) result.live[q->value + kEqualizedSuffix] = group.Scaled(*q, scales);
+    for (const Quantized* q : flat)
+      result.live[q->value + kEqualizedSuffix] = group.Scaled(*q, scales);
   }
   return result;
 }

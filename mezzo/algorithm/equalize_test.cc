@@ -2,36 +2,30 @@
 
 #include <gtest/gtest.h>
 
-#include <random>
+#include "mezzo/tensor/normal_test.h"
 
 namespace mezzo {
 namespace {
-
-Tensor Random(Shape shape, unsigned seed) {
-  std::mt19937 rng(seed);
-  std::normal_distribution<float> normal;
-  Tensor t(DType::kFloat32, std::move(shape));
-  for (float& v : t.span<float>()) v = normal(rng);
-  return t;
-}
 
 // x -> conv (channel c is 4^c times as large) -> relu -> depthwise -> y
 Graph Uneven() {
   Graph g;
   g.inputs = {{"x", DType::kFloat32, {1, 3, 6, 6}, {}, true}};
   g.outputs = {{"y"}};
-  Tensor w = Random({4, 3, 1, 1}, 1);
+  Tensor w = NormalTensor({4, 3, 1, 1}, 1);
   for (int c = 0; c < 4; ++c)
     for (int i = 0; i < 3; ++i) w.data<float>()[c * 3 + i] *= static_cast<float>(1 << (2 * c));
   g.initializers["w"] = w;
-  g.initializers["wd"] = Random({4, 1, 3, 3}, 2);
+  g.initializers["wd"] = NormalTensor({4, 1, 3, 3}, 2);
   g.nodes = {{"Conv", "", "conv", {"x", "w"}, {"c"}, {}},
              {"Relu", "", "relu", {"c"}, {"r"}, {}},
              {"Conv", "", "depthwise", {"r", "wd"}, {"y"}, {{"group", int64_t{4}}}}};
   return g;
 }
 
-TensorMap Sample(size_t i) { return {{"x", Random({1, 3, 6, 6}, 100 + static_cast<unsigned>(i))}}; }
+TensorMap Sample(size_t i) {
+  return {{"x", NormalTensor({1, 3, 6, 6}, 100 + static_cast<unsigned>(i))}};
+}
 
 Equalization Choose(const Graph& g, const std::set<std::string>& quantized) {
   const Threads threads(2);
@@ -94,7 +88,7 @@ TEST(Equalize, ValuesThatOthersReadAsTheyAreKeepTheirUnits) {
 
 TEST(Equalize, EvenChannelsAreLeftAlone) {
   Graph g = Uneven();
-  g.initializers["w"] = Random({4, 3, 1, 1}, 7);
+  g.initializers["w"] = NormalTensor({4, 3, 1, 1}, 7);
   for (float& v : g.initializers["w"].span<float>()) v = v < 0 ? -1 : 1;
   EXPECT_TRUE(Choose(g, {"conv", "depthwise"}).scales.empty());
 }

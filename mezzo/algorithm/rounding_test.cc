@@ -3,26 +3,18 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <random>
 
 #include "mezzo/algorithm/planned_codes.h"
 #include "mezzo/algorithm/weights.h"
+#include "mezzo/tensor/normal_test.h"
 
 namespace mezzo {
 namespace {
 
-std::vector<float> Normal(size_t n, unsigned seed) {
-  std::mt19937 rng(seed);
-  std::normal_distribution<float> normal;
-  std::vector<float> v(n);
-  for (float& x : v) x = normal(rng);
-  return v;
-}
-
 // Correlated inputs: a few directions, and little noise.
 std::vector<float> CorrelatedSums(int64_t d, int64_t columns) {
-  const std::vector<float> mix = Normal(d * 4, 1), factors = Normal(4 * columns, 2),
-                           noise = Normal(d * columns, 3);
+  const std::vector<float> mix = NormalValues(d * 4, 1), factors = NormalValues(4 * columns, 2),
+                           noise = NormalValues(d * columns, 3);
   std::vector<float> sums(d * d);
   for (int64_t n = 0; n < columns; ++n) {
     std::vector<float> x(d);
@@ -58,7 +50,7 @@ TEST(FactorMoments, ItsSquareIsTheShrunkDampedMatrix) {
 struct Example {
   Node node{"MatMul", "", "product", {"x", "w"}, {"y"}, {}};
   int64_t depth = 32, channels = 40;
-  Tensor weight = Tensor::Of(Normal(32 * 40, 4), {32, 40});
+  Tensor weight = NormalTensor({32, 40}, 4);
   Moments moments{32, 500, {CorrelatedSums(32, 500)}};
 
   double Error(const std::vector<float>& scales, const int8_t* codes) const {
@@ -106,7 +98,7 @@ TEST(CollectMoments, AreThoseOfAConvolutionsWindows) {
   Graph g;
   g.inputs = {{"x", DType::kFloat32, {1, 4, 5, 5}, {}, true}};
   g.outputs = {{"y"}};
-  g.initializers["w"] = Tensor::Of(Normal(6 * 2 * 9, 5), {6, 2, 3, 3});
+  g.initializers["w"] = NormalTensor({6, 2, 3, 3}, 5);
   g.nodes = {{"Conv",
               "",
               "conv",
@@ -115,7 +107,7 @@ TEST(CollectMoments, AreThoseOfAConvolutionsWindows) {
               {{"group", int64_t{2}},
                {"strides", std::vector<int64_t>{2, 2}},
                {"pads", std::vector<int64_t>{1, 1, 1, 1}}}}};
-  const std::vector<float> x = Normal(100, 6);
+  const std::vector<float> x = NormalValues(100, 6);
   const SampleFn sample = [&](size_t) { return TensorMap{{"x", Tensor::Of(x, {1, 4, 5, 5})}}; };
   int taken = 0;
   CollectMoments(g, {"conv"}, sample, 2, 1, Threads(2), [&](const Node&, const Moments& m) {

@@ -4,18 +4,11 @@
 
 #include <cmath>
 #include <cstdlib>
-#include <random>
+
+#include "mezzo/tensor/normal_test.h"
 
 namespace mezzo {
 namespace {
-
-Tensor Normal(Shape shape, unsigned seed) {
-  std::mt19937 rng(seed);
-  std::normal_distribution<float> normal;
-  Tensor t(DType::kFloat32, shape);
-  for (float& v : t.span<float>()) v = normal(rng);
-  return t;
-}
 
 double Error(const Node& node, const Tensor& w, const std::vector<float>& scales,
              const Tensor& codes) {
@@ -39,7 +32,7 @@ TEST(Weights, LimitedPairsNeverSaturate) {
   for (const auto& [node, shape] : {std::pair{kConv, Shape{8, 3, 3, 3}},
                                     {kConv, Shape{8, 16, 3, 3}},
                                     {kMatMul, Shape{65, 8}}}) {
-    const Tensor w = Normal(shape, 1);
+    const Tensor w = NormalTensor(shape, 1);
     const WeightRows rows(node, w);
     const auto scales = WeightScales(node, w, true);
     const Tensor codes = WeightCodes(node, w, scales, true);
@@ -61,7 +54,7 @@ TEST(Weights, LimitedPairsNeverSaturate) {
 }
 
 TEST(Weights, LimitingCostsFarLessThanABit) {
-  const Tensor w = Normal({16, 32, 3, 3}, 2);
+  const Tensor w = NormalTensor({16, 32, 3, 3}, 2);
   const auto full = WeightScales(kConv, w, false), limited = WeightScales(kConv, w, true);
   std::vector<float> seven_bits = full;
   for (float& s : seven_bits) s *= 127.0f / 63;
@@ -73,7 +66,7 @@ TEST(Weights, LimitingCostsFarLessThanABit) {
 }
 
 TEST(Weights, WithoutLimitTheCodesAreRoundToNearestAtMax) {
-  const Tensor w = Normal({4, 2, 1, 1}, 3);
+  const Tensor w = NormalTensor({4, 2, 1, 1}, 3);
   const auto scales = WeightScales(kConv, w, false);
   const Tensor codes = WeightCodes(kConv, w, scales, false);
   for (int64_t o = 0; o < 4; ++o) {
@@ -87,7 +80,7 @@ TEST(Weights, WithoutLimitTheCodesAreRoundToNearestAtMax) {
 TEST(Weights, DepthwiseWeightsAndZerosAreLeftAlone) {
   Node depthwise = kConv;
   depthwise.attributes["group"] = int64_t{4};
-  const Tensor w = Normal({4, 1, 3, 3}, 4);
+  const Tensor w = NormalTensor({4, 1, 3, 3}, 4);
   EXPECT_EQ(WeightScales(depthwise, w, true), WeightScales(depthwise, w, false));
   const Tensor zero = Tensor::Zeros(DType::kFloat32, {2, 2, 1, 1});
   for (const float s : WeightScales(kConv, zero, true)) EXPECT_GT(s, 0);

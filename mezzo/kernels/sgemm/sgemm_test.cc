@@ -4,19 +4,12 @@
 
 #include <cmath>
 #include <cstring>
-#include <random>
 #include <vector>
+
+#include "mezzo/tensor/normal_test.h"
 
 namespace mezzo {
 namespace {
-
-std::vector<float> Random(size_t n, uint32_t seed) {
-  std::mt19937 random(seed);
-  std::normal_distribution<float> normal;
-  std::vector<float> v(n);
-  for (float& x : v) x = normal(random);
-  return v;
-}
 
 void ExpectSameBits(const std::vector<float>& a, const std::vector<float>& b, const char* what) {
   ASSERT_EQ(a.size(), b.size());
@@ -41,7 +34,8 @@ TEST(Sgemm, EqualsPlainTwinBitForBit) {
                         {200, 100, 64},
                         {97, 7, 600},
                         {5, 128, 0}}) {
-    const auto a = Random(s.m * s.k, 1), b = Random(s.k * s.n, 2), bias = Random(s.n, 3);
+    const auto a = NormalValues(s.m * s.k, 1), b = NormalValues(s.k * s.n, 2),
+               bias = NormalValues(s.n, 3);
     std::vector<float> want(s.m * s.n), got(s.m * s.n + 1, 77.0f);
     SgemmRef(a.data(), s.k, s.m, s.n, s.k, b.data(), s.n, 1, want.data(), s.n, {bias.data(), 0});
     const PackedB packed(b.data(), s.k, s.n, s.n, 1, threads);
@@ -54,7 +48,7 @@ TEST(Sgemm, EqualsPlainTwinBitForBit) {
 
 TEST(Sgemm, PacksATransposedMatrix) {
   const int64_t m = 4, n = 21, k = 30;
-  const auto a = Random(m * k, 1), b = Random(n * k, 2);
+  const auto a = NormalValues(m * k, 1), b = NormalValues(n * k, 2);
   std::vector<float> want(m * n), got(m * n);
   SgemmRef(a.data(), k, m, n, k, b.data(), 1, k, want.data(), n, {});
   Sgemm(a.data(), k, m, PackedB(b.data(), k, n, 1, k, {}), got.data(), n, {}, {});
@@ -63,7 +57,7 @@ TEST(Sgemm, PacksATransposedMatrix) {
 
 TEST(Sgemm, SameBitsForAnyThreadCountAndBatch) {
   const int64_t n = 150, k = 384;
-  const auto a = Random(128 * k, 1), b = Random(k * n, 2);
+  const auto a = NormalValues(128 * k, 1), b = NormalValues(k * n, 2);
   const PackedB packed(b.data(), k, n, n, 1, {});
   std::vector<float> want(128 * n);
   for (int64_t i = 0; i < 128; ++i)  // each row alone
@@ -77,7 +71,7 @@ TEST(Sgemm, SameBitsForAnyThreadCountAndBatch) {
 
 TEST(Sgemm, SegmentsAreOneLongRow) {
   const int64_t taps = 9, depth = 70, m = 11, n = 24;
-  const auto a = Random(m * taps * depth, 1), b = Random(taps * depth * n, 2);
+  const auto a = NormalValues(m * taps * depth, 1), b = NormalValues(taps * depth * n, 2);
   const PackedB packed(b.data(), taps * depth, n, n, 1, {});
   std::vector<const float*> segments;
   for (int64_t i = 0; i < m * taps; ++i) segments.push_back(a.data() + i * depth);

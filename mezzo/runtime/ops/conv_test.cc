@@ -1,21 +1,12 @@
 #include "mezzo/runtime/ops/conv.h"
 
-#include <random>
-
 #include "mezzo/runtime/ops/one_op_test.h"
+#include "mezzo/tensor/normal_test.h"
 
 namespace mezzo {
 namespace {
 
 using Ints = std::vector<int64_t>;
-
-Tensor Normal(Shape shape, uint32_t seed) {
-  std::mt19937 random(seed);
-  std::normal_distribution<float> normal;
-  Tensor t(DType::kFloat32, std::move(shape));
-  for (float& v : t.span<float>()) v = normal(random);
-  return t;
-}
 
 struct Layer {
   Shape x, w;
@@ -46,17 +37,18 @@ OneOp MakeConv(const Layer& l, const Tensor& x, bool constant) {
   attributes["group"] = l.groups;
   return OneOp("Conv", attributes)
       .In(x)
-      .In(Normal(l.w, 2), constant)
-      .In(Normal({l.w[0]}, 3), constant);
+      .In(NormalTensor(l.w, 2), constant)
+      .In(NormalTensor({l.w[0]}, 3), constant);
 }
 
 TEST(Conv, EqualsPlainTwinBitForBit) {
   for (const Layer& l : Layers()) {
     SCOPED_TRACE(Cat(ToString(l.x), " * ", ToString(l.w)));
-    const Tensor x = Normal(l.x, 1);
+    const Tensor x = NormalTensor(l.x, 1);
     const OneOp op = MakeConv(l, x, true);
     const Window window = ReadWindow(op.graph.nodes[0], l.x, {l.w.begin() + 2, l.w.end()});
-    const Tensor want = ConvRef(x, Normal(l.w, 2), Normal({l.w[0]}, 3), window, l.groups);
+    const Tensor want =
+        ConvRef(x, NormalTensor(l.w, 2), NormalTensor({l.w[0]}, 3), window, l.groups);
     for (const size_t threads : {1, 2, 3, 4, 8}) EXPECT_TRUE(SameBits(op.Run(threads)[0], want));
     EXPECT_TRUE(SameBits(MakeConv(l, x, false).Run()[0], want)) << "weights that are computed";
     EXPECT_TRUE(SameBits(MakeConv(l, x.ToLayout(Layout::kChannelsLast), true).Run()[0], want));
@@ -65,7 +57,7 @@ TEST(Conv, EqualsPlainTwinBitForBit) {
 
 TEST(Conv, ASampleDoesNotDependOnItsBatch) {
   for (const Layer& l : Layers()) {
-    const Tensor x = Normal(l.x, 1);
+    const Tensor x = NormalTensor(l.x, 1);
     const Tensor all = MakeConv(l, x, true).Run(2)[0];
     Layer one = l;
     one.x[0] = 1;
@@ -79,14 +71,16 @@ TEST(Conv, ASampleDoesNotDependOnItsBatch) {
 }
 
 TEST(Conv, RefusesShapesThatDoNotFit) {
-  EXPECT_THROW(OneOp("Conv").In(Normal({1, 4, 5, 5}, 1)).In(Normal({8, 3, 3, 3}, 2)).Run(),
-               UsageError);
-  EXPECT_THROW(OneOp("Conv").In(Normal({1, 4, 2, 2}, 1)).In(Normal({8, 4, 3, 3}, 2)).Run(),
-               UsageError);
+  EXPECT_THROW(
+      OneOp("Conv").In(NormalTensor({1, 4, 5, 5}, 1)).In(NormalTensor({8, 3, 3, 3}, 2)).Run(),
+      UsageError);
+  EXPECT_THROW(
+      OneOp("Conv").In(NormalTensor({1, 4, 2, 2}, 1)).In(NormalTensor({8, 4, 3, 3}, 2)).Run(),
+      UsageError);
   EXPECT_THROW(OneOp("Conv")
-                   .In(Normal({1, 4, 5, 5}, 1))
-                   .In(Normal({8, 4, 3, 3}, 2))
-                   .In(Normal({7}, 3))
+                   .In(NormalTensor({1, 4, 5, 5}, 1))
+                   .In(NormalTensor({8, 4, 3, 3}, 2))
+                   .In(NormalTensor({7}, 3))
                    .Run(),
                UsageError);
 }

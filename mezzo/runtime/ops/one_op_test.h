@@ -41,8 +41,8 @@ struct OneOp {
   }
 
   // Runs twice: the second time from what the first has kept.
-  std::vector<Tensor> Run(size_t threads = 1) const {
-    const Session session(graph, {Threads(threads), KernelSet::kFast});
+  std::vector<Tensor> Run(size_t threads = 1, KernelSet kernels = KernelSet::kFast) const {
+    const Session session(graph, {Threads(threads), kernels});
     session.Run(inputs);
     return session.Run(inputs);
   }
