@@ -184,9 +184,7 @@ class Scaler {
     return t;
   }
 
-  std::string EqualizedName(const std::string& value) {
-    return NewName(value + kEqualizedSuffix);
-  }
+  std::string EqualizedName(const std::string& value) { return NewName(value + kEqualizedSuffix); }
 
   std::string NewName(const std::string& stem) {
     std::string name = stem;
