@@ -43,9 +43,9 @@ std::filesystem::path TemporaryRoot() {
 
 }  // namespace
 
-MappedFile::MappedFile(const std::filesystem::path& path) {
+MappedFile::MappedFile(const std::filesystem::path& path) : name_(path.string()) {
   uint64_t size = 0;
-  const int fd = OpenToRead(path.string(), &size);
+  const int fd = OpenToRead(name_, &size);
   size_ = size;
   if (size_ == 0) {  // which mmap refuses
     ::close(fd);
@@ -55,9 +55,16 @@ MappedFile::MappedFile(const std::filesystem::path& path) {
   const int error = errno;
   ::close(fd);
   errno = error;
-  if (at == MAP_FAILED) Fail(path.string(), "cannot be mapped into memory");
+  if (at == MAP_FAILED) Fail(name_, "cannot be mapped into memory");
   data_ = static_cast<const uint8_t*>(at);
   mapping_ = std::shared_ptr<const void>(at, [size = size_](void* p) { ::munmap(p, size); });
+}
+
+MappedFile::MappedFile(std::vector<uint8_t> bytes, std::string name) : name_(std::move(name)) {
+  const auto memory = std::make_shared<const std::vector<uint8_t>>(std::move(bytes));
+  mapping_ = memory;
+  data_ = memory->data();
+  size_ = memory->size();
 }
 
 struct ByteSource::Storage {

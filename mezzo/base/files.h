@@ -22,11 +22,14 @@ class MappedFile {
  public:
   MappedFile() = default;
   explicit MappedFile(const std::filesystem::path& path);
+  MappedFile(std::vector<uint8_t> bytes, std::string name);  // memory in the place of a file
 
+  const std::string& name() const { return name_; }  // the path, for messages
   std::span<const uint8_t> bytes() const { return {data_, size_}; }
   std::shared_ptr<const void> owner() const { return mapping_; }
 
  private:
+  std::string name_;
   std::shared_ptr<const void> mapping_;
   const uint8_t* data_ = nullptr;
   size_t size_ = 0;
