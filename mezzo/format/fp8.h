@@ -1,0 +1,27 @@
+// 8-bit floats as bit patterns. Micikevicius et al. 2022, https://arxiv.org/abs/2209.05433,
+// table 1.
+#pragma once
+
+#include <bit>
+#include <cstdint>
+
+#include "mezzo/format/half.h"
+
+namespace mezzo {
+
+// 1-4-3, exponent bias 7, no infinities: all ones but the sign is NaN, so that 448 is the largest.
+inline float Fp8E4M3ToFloat(uint8_t b) {
+  const uint32_t sign = static_cast<uint32_t>(b & 0x80) << 24;
+  const uint32_t exponent = b >> 3 & 15, mantissa = b & 7;
+  if ((b & 0x7f) == 0x7f) return std::bit_cast<float>(sign | 0x7fc00000);
+  if (exponent == 0) {  // zero and subnormals: mantissa * 2^-9
+    const float magnitude = static_cast<float>(mantissa) * 0x1p-9f;
+    return sign ? -magnitude : magnitude;
+  }
+  return std::bit_cast<float>(sign | (exponent + 120) << 23 | mantissa << 20);
+}
+
+// 1-5-2: the upper byte of a binary16.
+inline float Fp8E5M2ToFloat(uint8_t b) { return HalfToFloat(static_cast<uint16_t>(b << 8)); }
+
+}  // namespace mezzo
