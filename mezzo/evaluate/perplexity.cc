@@ -1,0 +1,166 @@
+#include "mezzo/evaluate/perplexity.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "mezzo/kernels/vmath/vmath.h"
+
+namespace mezzo {
+namespace {
+
+constexpr int64_t kRows = 64;  // of logits at a time and thread
+
+// Logits of one token's successor, less the logarithm of their exponentials' sum: log p = x - sum.
+struct Distribution {
+  const float* x;
+  int64_t n;
+  double sum;
+  int64_t top;
+
+  Distribution(const float* logits, int64_t size, float* scratch) : x(logits), n(size) {
+    top = std::max_element(x, x + n) - x;
+    const float most = x[top];
+    vmath::Map(x, scratch, n, [&](vmath::F8 v) { return vmath::Exp(v - most); });
+    sum = most + std::log(vmath::SumOf(scratch, n));
+  }
+  double LogP(int64_t i) const { return x[i] - sum; }
+};
+
+// Sum of p (log p - log q) over the vocabulary.
+double Kl(const Distribution& p, const Distribution& q, float* scratch) {
+  const auto shift = static_cast<float>(p.sum);
+  const auto apart = static_cast<float>(q.sum - p.sum);
+  for (int64_t i = 0; i < p.n; ++i) scratch[i] = p.x[i] - shift;
+  vmath::Map(scratch, scratch, p.n, [](vmath::F8 v) { return vmath::Exp(v); });
+  double kl = 0;
+  for (int64_t i = 0; i < p.n; ++i) kl += double(scratch[i]) * double(p.x[i] - q.x[i] + apart);
+  return kl;
+}
+
+// What one scored token adds.
+struct TokenScore {
+  double nll = 0, reference_nll = 0, kl = 0;
+  bool same_top = false;
+};
+
+Mean MeanOf(const std::vector<double>& v) {
+  const auto n = static_cast<double>(v.size());
+  double sum = 0, squares = 0;
+  for (const double x : v) sum += x;
+  const double mean = sum / n;
+  for (const double x : v) squares += (x - mean) * (x - mean);
+  return {mean, n > 1 ? std::sqrt(squares / (n - 1) / n) : NAN};
+}
+
+template <class F>
+Mean MeanOver(const std::vector<TokenScore>& scores, F f) {
+  std::vector<double> v;
+  for (const TokenScore& s : scores) v.push_back(f(s));
+  return MeanOf(v);
+}
+
+// exp of a mean, with the error that follows.
+Mean Exponential(const Mean& m) { return {std::exp(m.value), std::exp(m.value) * m.error}; }
+
+Divergence Summary(const std::vector<TokenScore>& scores) {
+  Divergence d;
+  d.kl = MeanOver(scores, [](const TokenScore& s) { return s.kl; });
+  d.same_top = MeanOver(scores, [](const TokenScore& s) { return s.same_top ? 1.0 : 0.0; });
+  d.perplexity_ratio =
+      Exponential(MeanOver(scores, [](const TokenScore& s) { return s.nll - s.reference_nll; }));
+  std::vector<double> kl;
+  for (const TokenScore& s : scores) kl.push_back(s.kl);
+  std::sort(kl.begin(), kl.end());
+  const auto at = [&](double share) {
+    return kl[static_cast<size_t>(share * static_cast<double>(kl.size() - 1) + 0.5)];
+  };
+  d.median = at(0.5), d.percentile999 = at(0.999), d.max = kl.back();
+  return d;
+}
+
+Tensor Rows(const Tensor& x, int64_t begin, int64_t end) {
+  const int64_t width = x.dim(1);
+  Tensor rows(DType::kFloat32, {end - begin, width});
+  std::copy_n(x.data<float>() + begin * width, rows.numel(), rows.data<float>());
+  return rows;
+}
+
+// One model's final hidden states, and its head.
+class Predictor {
+ public:
+  Predictor(const LanguageModel& model, const std::vector<Window>& windows, const Threads& threads,
+            const std::function<void()>& step)
+      : hidden_(RunBlocks(model, windows, threads, step)),
+        head_(model.Head()),
+        session_(head_, {}) {}
+
+  Tensor Logits(size_t window, int64_t begin, int64_t end) const {
+    return session_.Run({{"x", Rows(hidden_[window], begin, end)}})[0];
+  }
+
+ private:
+  std::vector<Tensor> hidden_;
+  Graph head_;
+  Session session_;
+};
+
+}  // namespace
+
+std::vector<Window> CutWindows(const std::vector<int32_t>& tokens, size_t context, size_t limit,
+                               std::optional<int32_t> bos) {
+  Require(context >= 4, "windows of ", context, " tokens, needs at least 4");
+  Require(tokens.size() >= context, "the text has ", tokens.size(), " tokens, needs a window of ",
+          context);
+  size_t count = tokens.size() / context;
+  if (limit > 0) count = std::min(count, limit);
+  std::vector<Window> windows;
+  for (size_t i = 0; i < count; ++i) {
+    const auto begin = tokens.begin() + static_cast<int64_t>(i * context);
+    windows.emplace_back(begin, begin + static_cast<int64_t>(context));
+    if (bos) windows.back()[0] = *bos;
+  }
+  return windows;
+}
+
+TextScore ScoreText(const LanguageModel& model, const LanguageModel* reference,
+                    const std::vector<Window>& windows, const Threads& threads,
+                    const std::function<void()>& step) {
+  Require(!reference || reference->config().vocabulary == model.config().vocabulary,
+          "the reference ", reference ? reference->path() : "", " has another vocabulary");
+  const Predictor ours(model, windows, threads, step);
+  std::optional<Predictor> theirs;
+  if (reference) theirs.emplace(*reference, windows, threads, step);
+
+  // Token j + 1 is scored for j from half the window on.
+  const auto length = static_cast<int64_t>(windows.at(0).size());
+  const int64_t first = length / 2, scored = length - 1 - first;
+  const int64_t runs = (scored + kRows - 1) / kRows, n = model.config().vocabulary;
+  std::vector<TokenScore> scores(windows.size() * static_cast<size_t>(scored));
+  threads.Each(windows.size() * static_cast<size_t>(runs), [&](size_t job, size_t) {
+    const size_t w = job / static_cast<size_t>(runs);
+    const int64_t begin = first + static_cast<int64_t>(job) % runs * kRows;
+    const int64_t end = std::min(begin + kRows, length - 1);
+    const Tensor q = ours.Logits(w, begin, end);
+    const Tensor p = theirs ? theirs->Logits(w, begin, end) : Tensor();
+    std::vector<float> scratch(n);
+    for (int64_t j = begin; j < end; ++j) {
+      TokenScore& s = scores[w * static_cast<size_t>(scored) + static_cast<size_t>(j - first)];
+      const int32_t next = windows[w][static_cast<size_t>(j) + 1];
+      const Distribution dq(q.data<float>() + (j - begin) * n, n, scratch.data());
+      s.nll = -dq.LogP(next);
+      if (!theirs) continue;
+      const Distribution dp(p.data<float>() + (j - begin) * n, n, scratch.data());
+      s.reference_nll = -dp.LogP(next);
+      s.kl = Kl(dp, dq, scratch.data());
+      s.same_top = dp.top == dq.top;
+    }
+  });
+  TextScore score{windows.size(),
+                  scores.size(),
+                  Exponential(MeanOver(scores, [](const TokenScore& s) { return s.nll; })),
+                  {}};
+  if (reference) score.divergence = Summary(scores);
+  return score;
+}
+
+}  // namespace mezzo

@@ -1,0 +1,38 @@
+// What a language model's checkpoint says about its shape.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "mezzo/checkpoint/gguf.h"
+#include "mezzo/checkpoint/llama2c.h"
+
+namespace mezzo {
+
+struct LlmConfig {
+  std::string architecture;  // config.json's model_type: llama, mistral, qwen2, gpt2
+  int64_t layers = 0, hidden = 0, feed_forward = 0, vocabulary = 0;
+  int64_t heads = 0, kv_heads = 0, head_size = 0;
+  int64_t context = 0;  // positions that it was made for
+  float norm_epsilon = 0;
+  bool tied = false;  // the head's weights are the embedding
+
+  // Rotary embeddings; none for gpt2. Radians that each pair of a head's channels turns by from one
+  // position to the next, and whether pairs are neighbours or the two halves of the head.
+  std::vector<double> rotary;
+  bool interleaved = false;
+};
+
+// Each throws FileError naming the file, the field, what it holds and what is needed: for fields
+// that are missing or contradict each other, and for what the graphs of model.h do not do (other
+// architectures, activations, rope scaling but linear and llama3, sliding windows).
+
+// Hugging Face's config.json.
+LlmConfig ReadHfConfig(const std::filesystem::path& path);
+// The metadata of GGUF. https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+LlmConfig ConfigOf(const Gguf& file);
+LlmConfig ConfigOf(const Llama2c& file);
+
+}  // namespace mezzo

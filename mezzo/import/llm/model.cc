@@ -1,0 +1,271 @@
+#include "mezzo/import/llm/model.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "mezzo/checkpoint/gguf.h"
+#include "mezzo/checkpoint/llama2c.h"
+#include "mezzo/checkpoint/safetensors.h"
+#include "mezzo/import/llm/builder.h"
+
+namespace mezzo {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Longer contexts than this many positions are not run here; the rotary tables end there.
+constexpr int64_t kLongest = 1 << 15;
+
+// A module as Hugging Face calls it, and in GGUF and llama2.c files.
+struct ModuleName {
+  const char *hugging_face, *gguf, *llama2c;
+};
+constexpr ModuleName kModules[] = {
+    {"embed_tokens", "token_embd", "tok_embeddings"},
+    {"norm", "output_norm", "norm"},
+    {"lm_head", "output", "output"},
+    {"input_layernorm", "attn_norm", "attention_norm"},
+    {"self_attn.q_proj", "attn_q", "attention.wq"},
+    {"self_attn.k_proj", "attn_k", "attention.wk"},
+    {"self_attn.v_proj", "attn_v", "attention.wv"},
+    {"self_attn.o_proj", "attn_output", "attention.wo"},
+    {"post_attention_layernorm", "ffn_norm", "ffn_norm"},
+    {"mlp.gate_proj", "ffn_gate", "feed_forward.w1"},
+    {"mlp.up_proj", "ffn_up", "feed_forward.w3"},
+    {"mlp.down_proj", "ffn_down", "feed_forward.w2"},
+    {"wte", "token_embd", nullptr},
+    {"wpe", "position_embd", nullptr},
+    {"ln_f", "output_norm", nullptr},
+    {"ln_1", "attn_norm", nullptr},
+    {"attn.c_attn", "attn_qkv", nullptr},
+    {"attn.c_proj", "attn_output", nullptr},
+    {"ln_2", "ffn_norm", nullptr},
+    {"mlp.c_fc", "ffn_up", nullptr},
+    {"mlp.c_proj", "ffn_down", nullptr},
+};
+
+Tensor Transposed(const Tensor& t) {
+  const int64_t rows = t.dim(0), cols = t.dim(1);
+  Tensor out(DType::kFloat32, {cols, rows});
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t c = 0; c < cols; ++c)
+      out.data<float>()[c * rows + r] = t.data<float>()[r * cols + c];
+  return out;
+}
+
+}  // namespace
+
+// The graph of one piece; layer -1 is outside the blocks.
+class LanguageModel::Builder : public GraphBuilder {
+ public:
+  Builder(const LanguageModel& model, int64_t layer)
+      : model_(model), c_(model.config_), layer_(layer) {}
+
+  bool gpt2() const { return c_.architecture == "gpt2"; }
+
+  std::string Name(const std::string& module) const {
+    const std::string root = gpt2() ? "transformer." : "model.";
+    if (module == "lm_head") return module;
+    if (layer_ < 0) return root + module;
+    return Cat(root, gpt2() ? "h." : "layers.", layer_, ".", module);
+  }
+  std::string Weight(const std::string& module, const char* kind, const Shape& shape) {
+    return Constant(Name(module) + kind, model_.Stored(module + kind, layer_, shape).Read());
+  }
+  std::string Linear(const std::string& module, const std::string& x, int64_t out, int64_t in) {
+    std::vector<std::string> inputs{x};
+    // GPT-2's modules are convolutions in Hugging Face's form: (in, out).
+    if (gpt2() && layer_ >= 0 && model_.names_ == Names::kHuggingFace)
+      inputs.push_back(
+          Constant(Name(module) + ".weight",
+                   Transposed(model_.Stored(module + ".weight", layer_, {in, out}).Read())));
+    else
+      inputs.push_back(Weight(module, ".weight", {out, in}));
+    if (model_.Holds(module + ".bias", layer_)) inputs.push_back(Weight(module, ".bias", {out}));
+    return Add("Gemm", Name(module), inputs, {{"transB", int64_t{1}}});
+  }
+  std::string Norm(const std::string& module, const std::string& x) {
+    std::vector<std::string> inputs{x, Weight(module, ".weight", {c_.hidden})};
+    if (gpt2()) inputs.push_back(Weight(module, ".bias", {c_.hidden}));
+    return Add(gpt2() ? "LayerNormalization" : "RMSNormalization", Name(module), inputs,
+               {{"axis", int64_t{-1}}, {"epsilon", c_.norm_epsilon}});
+  }
+  std::string Shaped(const std::string& x, std::vector<int64_t> shape) {
+    const std::string to = Constant(x + ".shape", Tensor::Vector(shape));
+    return Add("Reshape", x + ".reshaped", {x, to});
+  }
+  std::string Turned(const std::string& x, int64_t heads) {
+    const std::string cos = Constant("rotary.cos", model_.cos_),
+                      sin = Constant("rotary.sin", model_.sin_);
+    return Add("RotaryEmbedding", x + ".rotated",
+               {Shaped(x, {1, -1, heads * c_.head_size}), cos, sin, "positions"},
+               {{"num_heads", heads}, {"interleaved", int64_t{c_.interleaved}}});
+  }
+  // Of tensors (1, tokens, heads * head_size); gives (tokens, heads * head_size).
+  std::string Attend(const std::string& q, const std::string& k, const std::string& v) {
+    const std::string y =
+        Add("Attention", Name("attention"), {q, k, v},
+            {{"q_num_heads", c_.heads}, {"kv_num_heads", c_.kv_heads}, {"is_causal", int64_t{1}}});
+    return Shaped(y, {-1, c_.heads * c_.head_size});
+  }
+  void Hidden(const std::string& name) {
+    Input(name, DType::kFloat32, {-1, c_.hidden}, {"tokens", ""});
+  }
+  void Positions() { Input("positions", DType::kInt64, {1, -1}, {"", "tokens"}); }
+
+  Graph LlamaBlock() {
+    const int64_t q_size = c_.heads * c_.head_size, kv_size = c_.kv_heads * c_.head_size;
+    Hidden("x");
+    Positions();
+    const std::string n = Norm("input_layernorm", "x");
+    const std::string q = Linear("self_attn.q_proj", n, q_size, c_.hidden),
+                      k = Linear("self_attn.k_proj", n, kv_size, c_.hidden),
+                      v = Linear("self_attn.v_proj", n, kv_size, c_.hidden);
+    const std::string a =
+        Attend(Turned(q, c_.heads), Turned(k, c_.kv_heads), Shaped(v, {1, -1, kv_size}));
+    const std::string o = Linear("self_attn.o_proj", a, c_.hidden, q_size);
+    const std::string x = Add("Add", Name("attention_residual"), {"x", o});
+    const std::string m = Norm("post_attention_layernorm", x);
+    const std::string gate = Linear("mlp.gate_proj", m, c_.feed_forward, c_.hidden),
+                      up = Linear("mlp.up_proj", m, c_.feed_forward, c_.hidden);
+    const std::string sigmoid = Add("Sigmoid", Name("mlp.sigmoid"), {gate});
+    const std::string silu = Add("Mul", Name("mlp.silu"), {gate, sigmoid});
+    const std::string act = Add("Mul", Name("mlp.act"), {silu, up});
+    const std::string down = Linear("mlp.down_proj", act, c_.hidden, c_.feed_forward);
+    Add("Add", Name("mlp_residual"), {x, down}, {}, "y");
+    Output("y");
+    return std::move(graph);
+  }
+
+  Graph Gpt2Block() {
+    Hidden("x");
+    Positions();
+    const std::string qkv = Linear("attn.c_attn", Norm("ln_1", "x"), 3 * c_.hidden, c_.hidden);
+    const std::string all = Shaped(qkv, {1, -1, 3 * c_.hidden});
+    Add("Split", Name("attn.split"), {all}, {{"axis", int64_t{2}}, {"num_outputs", int64_t{3}}});
+    graph.nodes.back().outputs = {Name("q"), Name("k"), Name("v")};
+    const std::string a = Attend(Name("q"), Name("k"), Name("v"));
+    const std::string o = Linear("attn.c_proj", a, c_.hidden, c_.hidden);
+    const std::string x = Add("Add", Name("attention_residual"), {"x", o});
+    const std::string up = Linear("mlp.c_fc", Norm("ln_2", x), c_.feed_forward, c_.hidden);
+    const std::string act =
+        Add("Gelu", Name("mlp.act"), {up}, {{"approximate", std::string("tanh")}});
+    const std::string down = Linear("mlp.c_proj", act, c_.hidden, c_.feed_forward);
+    Add("Add", Name("mlp_residual"), {x, down}, {}, "y");
+    Output("y");
+    return std::move(graph);
+  }
+
+  Graph EmbeddingGraph() {
+    Input("ids", DType::kInt64, {-1}, {"tokens"});
+    const std::string table =
+        Weight(gpt2() ? "wte" : "embed_tokens", ".weight", {c_.vocabulary, c_.hidden});
+    if (!gpt2()) {
+      Add("Gather", Name("embed"), {table, "ids"}, {}, "x");
+    } else {
+      Positions();
+      const std::string rows = Add("Gather", Name("embed"), {table, "ids"});
+      const std::string where =
+          Add("Gather", Name("embed_positions"),
+              {Weight("wpe", ".weight", {c_.context, c_.hidden}), Shaped("positions", {-1})});
+      Add("Add", Name("embedding"), {rows, where}, {}, "x");
+    }
+    Output("x");
+    return std::move(graph);
+  }
+
+  Graph HeadGraph() {
+    Hidden("x");
+    const std::string n = Norm(gpt2() ? "ln_f" : "norm", "x");
+    const std::string module = !c_.tied ? "lm_head" : gpt2() ? "wte" : "embed_tokens";
+    const std::string w = Weight(module, ".weight", {c_.vocabulary, c_.hidden});
+    Add("Gemm", "lm_head", {n, w}, {{"transB", int64_t{1}}}, "logits");
+    Output("logits");
+    return std::move(graph);
+  }
+
+ private:
+  const LanguageModel& model_;
+  const LlmConfig& c_;
+  const int64_t layer_;
+};
+
+bool LanguageModel::Recognizes(const fs::path& path) {
+  return fs::exists(path / "config.json") || path.extension() == ".gguf" ||
+         path.extension() == ".bin";
+}
+
+LanguageModel LanguageModel::Open(const fs::path& path) {
+  LanguageModel m;
+  if (fs::is_directory(path)) {
+    m.config_ = ReadHfConfig(path / "config.json");
+    m.checkpoint_ = std::make_shared<Safetensors>(ReadSafetensors(path));
+    m.prefix_ = m.config_.architecture == "gpt2" ? "transformer." : "model.";
+    const auto& tensors = m.checkpoint_->tensors;
+    const auto first = tensors.lower_bound(m.prefix_);
+    if (first == tensors.end() || !first->first.starts_with(m.prefix_)) m.prefix_.clear();
+  } else if (path.extension() == ".gguf") {
+    Gguf file = ReadGguf(path);
+    m.config_ = ConfigOf(file);
+    m.names_ = Names::kGguf;
+    m.checkpoint_ = std::make_shared<Gguf>(std::move(file));
+  } else {
+    Require(path.extension() == ".bin", path.string(), ": no language model, which would be a ",
+            "folder with config.json and safetensors, a .gguf, or a llama2.c model (.bin)");
+    Llama2c file = ReadLlama2c(path);
+    m.config_ = ConfigOf(file);
+    m.names_ = Names::kLlama2c;
+    m.checkpoint_ = std::make_shared<Llama2c>(std::move(file));
+  }
+  const LlmConfig& c = m.config_;
+  const auto pairs = static_cast<int64_t>(c.rotary.size());
+  const int64_t rows = std::min(c.context, kLongest);
+  m.cos_ = Tensor(DType::kFloat32, {rows, pairs});
+  m.sin_ = Tensor(DType::kFloat32, {rows, pairs});
+  for (int64_t p = 0; p < rows; ++p)
+    for (int64_t i = 0; i < pairs; ++i) {
+      const double angle = static_cast<double>(p) * c.rotary[i];
+      m.cos_.data<float>()[p * pairs + i] = static_cast<float>(std::cos(angle));
+      m.sin_.data<float>()[p * pairs + i] = static_cast<float>(std::sin(angle));
+    }
+  return m;
+}
+
+std::string LanguageModel::FileName(const std::string& name, int64_t i) const {
+  const size_t dot = name.rfind('.');
+  std::string module = name.substr(0, dot);
+  if (names_ == Names::kHuggingFace) {
+    const char* list = config_.architecture == "gpt2" ? "h." : "layers.";
+    if (module == "lm_head") return name;
+    return i < 0 ? prefix_ + name : Cat(prefix_, list, i, ".", name);
+  }
+  const auto it = std::find_if(std::begin(kModules), std::end(kModules),
+                               [&](const ModuleName& m) { return module == m.hugging_face; });
+  Require(it != std::end(kModules), "no module ", module);
+  const bool gguf = names_ == Names::kGguf;
+  const std::string list = gguf ? "blk." : "layers.";
+  return (i < 0 ? "" : Cat(list, i, ".")) + (gguf ? it->gguf : it->llama2c) + name.substr(dot);
+}
+
+bool LanguageModel::Holds(const std::string& name, int64_t i) const {
+  return checkpoint_->tensors.contains(FileName(name, i));
+}
+
+const StoredTensor& LanguageModel::Stored(const std::string& name, int64_t i,
+                                          const Shape& shape) const {
+  const StoredTensor& t = checkpoint_->At(FileName(name, i));
+  RequireFile(t.shape == shape, t.where, ": shape ", ToString(t.shape), ", needs ",
+              ToString(shape));
+  return t;
+}
+
+Graph LanguageModel::Embedding() const { return Builder(*this, -1).EmbeddingGraph(); }
+
+Graph LanguageModel::Block(int64_t i) const {
+  Builder b(*this, i);
+  return b.gpt2() ? b.Gpt2Block() : b.LlamaBlock();
+}
+
+Graph LanguageModel::Head() const { return Builder(*this, -1).HeadGraph(); }
+
+}  // namespace mezzo

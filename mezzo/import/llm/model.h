@@ -1,0 +1,56 @@
+// Language models as graphs of the IR, one piece at a time: the weights of a piece are read from
+// the mapped checkpoint when its graph is made, and live as long as that.
+//
+//   Embedding   "ids" int64 (tokens), "positions" int64 (1, tokens)  ->  "x" (tokens, hidden)
+//   Block(i)    "x" (tokens, hidden), "positions"                    ->  "y" (tokens, hidden)
+//   Head        "x" (rows, hidden)                                   ->  "logits" (rows,
+//   vocabulary)
+//
+// Attention is causal within the tokens of one run. Linear layers are Gemm nodes with transB and
+// weights (out, in), named as Hugging Face names their modules: model.layers.3.self_attn.q_proj.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "mezzo/checkpoint/checkpoint.h"
+#include "mezzo/graph/graph.h"
+#include "mezzo/import/llm/config.h"
+
+namespace mezzo {
+
+class LanguageModel {
+ public:
+  // A Hugging Face folder (config.json, safetensors), a .gguf, or a llama2.c model (.bin). Throws
+  // FileError naming the file and tensor for what is missing or has another shape than the
+  // configuration says; UsageError for a path that is none of these.
+  static LanguageModel Open(const std::filesystem::path& path);
+  // True for a path that Open would try.
+  static bool Recognizes(const std::filesystem::path& path);
+
+  const LlmConfig& config() const { return config_; }
+  const std::string& path() const { return checkpoint_->path; }
+
+  Graph Embedding() const;
+  Graph Block(int64_t i) const;
+  Graph Head() const;
+
+ private:
+  enum class Names { kHuggingFace, kGguf, kLlama2c };
+  class Builder;
+
+  // What the file calls a tensor that Hugging Face calls `name`, of layer `i` or of none.
+  std::string FileName(const std::string& name, int64_t i = -1) const;
+  const StoredTensor& Stored(const std::string& name, int64_t i, const Shape& shape) const;
+  bool Holds(const std::string& name, int64_t i = -1) const;
+
+  LlmConfig config_;
+  Names names_ = Names::kHuggingFace;
+  std::string prefix_;  // of Hugging Face's names: "model.", "transformer.", or none
+  std::shared_ptr<const Checkpoint> checkpoint_;
+  Tensor cos_, sin_;  // (context, pairs)
+};
+
+}  // namespace mezzo

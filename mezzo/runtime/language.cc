@@ -1,0 +1,48 @@
+#include "mezzo/runtime/language.h"
+
+#include <numeric>
+
+namespace mezzo {
+namespace {
+
+Tensor Positions(int64_t n) {
+  std::vector<int64_t> p(n);
+  std::iota(p.begin(), p.end(), 0);
+  return Tensor::Of(p, {1, n});
+}
+
+}  // namespace
+
+TensorMap BlockInputs(const Tensor& x) { return {{"x", x}, {"positions", Positions(x.dim(0))}}; }
+
+std::vector<Tensor> EmbedWindows(const LanguageModel& model, const std::vector<Window>& windows,
+                                 const Threads& threads) {
+  const Graph graph = model.Embedding();
+  const Session session(graph, {});
+  std::vector<Tensor> x(windows.size());
+  threads.Each(windows.size(), [&](size_t i, size_t) {
+    std::vector<int64_t> ids(windows[i].begin(), windows[i].end());
+    for (const int64_t id : ids)
+      Require(id >= 0 && id < model.config().vocabulary, model.path(), ": token ", id,
+              " is not in its vocabulary of ", model.config().vocabulary);
+    const auto n = static_cast<int64_t>(ids.size());
+    TensorMap inputs{{"ids", Tensor::Vector(ids)}};
+    if (graph.inputs.size() > 1) inputs["positions"] = Positions(n);
+    x[i] = session.Run(inputs)[0];
+  });
+  return x;
+}
+
+std::vector<Tensor> RunBlocks(const LanguageModel& model, const std::vector<Window>& windows,
+                              const Threads& threads, const std::function<void()>& step) {
+  std::vector<Tensor> x = EmbedWindows(model, windows, threads);
+  for (int64_t block = 0; block < model.config().layers; ++block) {
+    const Graph graph = model.Block(block);
+    const Session session(graph, {});
+    threads.Each(x.size(), [&](size_t i, size_t) { x[i] = session.Run(BlockInputs(x[i]))[0]; });
+    if (step) step();
+  }
+  return x;
+}
+
+}  // namespace mezzo
