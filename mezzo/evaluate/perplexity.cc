@@ -85,22 +85,17 @@ Tensor Rows(const Tensor& x, int64_t begin, int64_t end) {
   return rows;
 }
 
-// One model's final hidden states, and its head.
+// Runs the head on some of a window's states.
 class Predictor {
  public:
-  Predictor(const LanguageModel& model, const std::vector<Window>& windows, const Threads& threads,
-            const std::function<void()>& step)
-      : hidden_(RunBlocks(model, windows, threads, step)),
-        head_(model.Head()),
-        session_(head_, {}) {}
+  explicit Predictor(const FinalStates& states) : states_(states), session_(states.head, {}) {}
 
   Tensor Logits(size_t window, int64_t begin, int64_t end) const {
-    return session_.Run({{"x", Rows(hidden_[window], begin, end)}})[0];
+    return session_.Run({{"x", Rows(states_.hidden[window], begin, end)}})[0];
   }
 
  private:
-  std::vector<Tensor> hidden_;
-  Graph head_;
+  const FinalStates& states_;
   Session session_;
 };
 
@@ -122,19 +117,21 @@ std::vector<Window> CutWindows(const std::vector<int32_t>& tokens, size_t contex
   return windows;
 }
 
-TextScore ScoreText(const LanguageModel& model, const LanguageModel* reference,
-                    const std::vector<Window>& windows, const Threads& threads,
-                    const std::function<void()>& step) {
-  Require(!reference || reference->config().vocabulary == model.config().vocabulary,
-          "the reference ", reference ? reference->path() : "", " has another vocabulary");
-  const Predictor ours(model, windows, threads, step);
+FinalStates ReadText(const LanguageModel& model, const std::vector<Window>& windows,
+                     const Threads& threads, const std::function<void()>& step) {
+  return {RunBlocks(model, windows, threads, step), model.Head()};
+}
+
+TextScore ScoreText(const FinalStates& model, const FinalStates* reference,
+                    const std::vector<Window>& windows, const Threads& threads) {
+  const Predictor ours(model);
   std::optional<Predictor> theirs;
-  if (reference) theirs.emplace(*reference, windows, threads, step);
+  if (reference) theirs.emplace(*reference);
 
   // Token j + 1 is scored for j from half the window on.
   const auto length = static_cast<int64_t>(windows.at(0).size());
   const int64_t first = length / 2, scored = length - 1 - first;
-  const int64_t runs = (scored + kRows - 1) / kRows, n = model.config().vocabulary;
+  const int64_t runs = (scored + kRows - 1) / kRows;
   std::vector<TokenScore> scores(windows.size() * static_cast<size_t>(scored));
   threads.Each(windows.size() * static_cast<size_t>(runs), [&](size_t job, size_t) {
     const size_t w = job / static_cast<size_t>(runs);
@@ -142,6 +139,9 @@ TextScore ScoreText(const LanguageModel& model, const LanguageModel* reference,
     const int64_t end = std::min(begin + kRows, length - 1);
     const Tensor q = ours.Logits(w, begin, end);
     const Tensor p = theirs ? theirs->Logits(w, begin, end) : Tensor();
+    const int64_t n = q.dim(1);
+    Require(!theirs || p.dim(1) == n, "a reference with ", theirs ? p.dim(1) : 0,
+            " tokens in its vocabulary for a model with ", n);
     std::vector<float> scratch(n);
     for (int64_t j = begin; j < end; ++j) {
       TokenScore& s = scores[w * static_cast<size_t>(scored) + static_cast<size_t>(j - first)];

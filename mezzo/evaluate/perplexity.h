@@ -36,10 +36,19 @@ struct TextScore {
   std::optional<Divergence> divergence;
 };
 
-// Memory: a block of either model, the hidden states, and a few hundred rows of logits. Throws
-// UsageError if the reference has another vocabulary. `step` is called after each block.
-TextScore ScoreText(const LanguageModel& model, const LanguageModel* reference,
-                    const std::vector<Window>& windows, const Threads& threads,
-                    const std::function<void()>& step = {});
+// What is left to do after the blocks: the head, and what it reads, by window.
+struct FinalStates {
+  std::vector<Tensor> hidden;
+  Graph head;
+};
+
+// Memory: a block, the hidden states. `step` is called after each block.
+FinalStates ReadText(const LanguageModel& model, const std::vector<Window>& windows,
+                     const Threads& threads, const std::function<void()>& step = {});
+
+// Memory: the heads, and a few hundred rows of logits. Throws UsageError if the reference has
+// another vocabulary.
+TextScore ScoreText(const FinalStates& model, const FinalStates* reference,
+                    const std::vector<Window>& windows, const Threads& threads);
 
 }  // namespace mezzo

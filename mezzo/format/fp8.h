@@ -2,7 +2,9 @@
 // table 1.
 #pragma once
 
+#include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstdint>
 
 #include "mezzo/format/half.h"
@@ -23,5 +25,21 @@ inline float Fp8E4M3ToFloat(uint8_t b) {
 
 // 1-5-2: the upper byte of a binary16.
 inline float Fp8E5M2ToFloat(uint8_t b) { return HalfToFloat(static_cast<uint16_t>(b << 8)); }
+
+// The two 1-4-3 formats that hardware multiplies: OCP's, and FNUZ with bias 8 and one zero.
+struct Fp8Format {
+  float max;
+  int least_exponent;  // of normal numbers
+};
+inline constexpr Fp8Format kE4M3FN{448, -6}, kE4M3FNUZ{240, -7};
+
+// The nearest value of the format, ties to even, saturating. `x` must not be NaN.
+inline float RoundToFp8(Fp8Format f, float x) {
+  const float magnitude = std::min(std::fabs(x), f.max);
+  const int exponent =
+      std::max(static_cast<int>(std::bit_cast<uint32_t>(magnitude) >> 23) - 127, f.least_exponent);
+  const float step = std::bit_cast<float>(static_cast<uint32_t>(exponent - 3 + 127) << 23);
+  return std::copysign(std::nearbyint(magnitude / step) * step, x);
+}
 
 }  // namespace mezzo

@@ -1,0 +1,118 @@
+#include "mezzo/algorithm/llm/hessian.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "mezzo/base/error.h"
+#include "mezzo/kernels/sgemm/sgemm.h"
+
+namespace mezzo {
+namespace {
+
+constexpr int64_t kBlock = 64;
+
+// L of A = L^T L, L lower triangular, in place of A's lower half (the upper one is neither read nor
+// written). From the last rows up, a block at a time. False if A is not positive definite.
+bool FactorReversed(std::vector<float>& a, int64_t d, const Threads& threads) {
+  for (int64_t end = d; end > 0; end = std::max<int64_t>(end - kBlock, 0)) {
+    const int64_t begin = std::max<int64_t>(end - kBlock, 0);
+    // Rows of the block, given that later blocks are taken off already.
+    for (int64_t k = end - 1; k >= begin; --k) {
+      float* row = a.data() + k * d;
+      if (!(row[k] > 0) || !std::isfinite(row[k])) return false;
+      const float pivot = std::sqrt(row[k]);
+      row[k] = pivot;
+      for (int64_t i = 0; i < k; ++i) row[i] /= pivot;
+      for (int64_t i = begin; i < k; ++i) {
+        float* to = a.data() + i * d;
+        const float f = row[i];
+        for (int64_t j = 0; j <= i; ++j) to[j] -= f * row[j];
+      }
+    }
+    // What the block explains, taken off the rows before it: A -= B^T B, B = L[begin:end, :begin].
+    if (begin == 0) break;
+    const int64_t depth = end - begin;
+    std::vector<float> left(begin * depth);
+    for (int64_t k = 0; k < depth; ++k)
+      for (int64_t i = 0; i < begin; ++i) left[i * depth + k] = -a[(begin + k) * d + i];
+    const PackedB b(a.data() + begin * d, depth, begin, d, 1, threads);
+    const int64_t tiles = (begin + kBlock - 1) / kBlock;
+    threads.Each(static_cast<size_t>(tiles), [&](size_t t, size_t) {
+      const int64_t first = static_cast<int64_t>(t) * kBlock;
+      const int64_t rows = std::min(kBlock, begin - first);
+      std::vector<const float*> segments(rows);
+      for (int64_t r = 0; r < rows; ++r) segments[r] = left.data() + (first + r) * depth;
+      const int64_t panels = (first + rows + PackedB::kWidth - 1) / PackedB::kWidth;
+      float* c = a.data() + first * d;
+      SgemmBlock({segments.data(), 1, depth}, rows, b, 0, std::min(panels, b.panels()), c, d,
+                 {c, d});
+    });
+  }
+  return true;
+}
+
+// The inverse of a lower triangular matrix.
+std::vector<float> InverseOf(const std::vector<float>& l, int64_t d, const Threads& threads) {
+  std::vector<float> x(d * d);
+  threads.For(static_cast<size_t>(d), 64, [&](size_t first, size_t last) {  // columns
+    const auto from = static_cast<int64_t>(first), to = static_cast<int64_t>(last);
+    std::vector<float> row(to - from);
+    for (int64_t k = from; k < d; ++k) {
+      const int64_t width = std::min(to, k + 1) - from;
+      std::fill(row.begin(), row.end(), 0.0f);
+      if (k < to) row[k - from] = 1;
+      for (int64_t i = from; i < k; ++i) {
+        const float f = l[k * d + i];
+        const float* other = x.data() + i * d + from;
+        for (int64_t j = 0; j < width; ++j) row[j] -= f * other[j];
+      }
+      for (int64_t j = 0; j < width; ++j) x[k * d + from + j] = row[j] / l[k * d + k];
+    }
+  });
+  return x;
+}
+
+}  // namespace
+
+void Hessian::Add(const Tensor& t, const Threads& threads) {
+  const int64_t d = depth_, n = t.dim(0);
+  Require(t.rank() == 2 && t.dim(1) == d, "inputs ", ToString(t.shape()), " for a Hessian of ", d);
+  if (n == 0) return;
+  const float* x = t.data<float>();
+  const PackedB b(x, n, d, d, 1, threads);
+  const int64_t tiles = (d + kBlock - 1) / kBlock;
+  threads.Each(static_cast<size_t>(tiles), [&](size_t tile, size_t) {
+    const int64_t first = static_cast<int64_t>(tile) * kBlock, rows = std::min(kBlock, d - first);
+    std::vector<float> columns(rows * n);
+    for (int64_t i = 0; i < n; ++i)
+      for (int64_t r = 0; r < rows; ++r) columns[r * n + i] = x[i * d + first + r];
+    std::vector<const float*> segments(rows);
+    for (int64_t r = 0; r < rows; ++r) segments[r] = columns.data() + r * n;
+    const int64_t panels = (first + rows + PackedB::kWidth - 1) / PackedB::kWidth;
+    float* c = sums_.data() + first * d;
+    SgemmBlock({segments.data(), 1, n}, rows, b, 0, std::min(panels, b.panels()), c, d, {c, d});
+  });
+  rows_ += n;
+}
+
+std::vector<float> InverseFactor(const Hessian& h, const std::vector<int64_t>& order,
+                                 double damping, const Threads& threads, double* used) {
+  const int64_t d = h.depth();
+  double trace = 0;
+  for (int64_t i = 0; i < d; ++i) trace += h.At(i, i);
+  const double mean = trace > 0 ? trace / static_cast<double>(d) : 1;
+  for (;; damping *= 10) {
+    Require(damping <= 1e3, "a Hessian of ", d, " inputs cannot be factored: it holds NaN");
+    std::vector<float> a(d * d);
+    for (int64_t i = 0; i < d; ++i) {
+      for (int64_t j = 0; j <= i; ++j) a[i * d + j] = h.At(order[i], order[j]);
+      float& diagonal = a[i * d + i];
+      diagonal = static_cast<float>((diagonal == 0 ? mean : diagonal) + damping * mean);
+    }
+    if (!FactorReversed(a, d, threads)) continue;
+    if (used) *used = damping;
+    return InverseOf(a, d, threads);
+  }
+}
+
+}  // namespace mezzo

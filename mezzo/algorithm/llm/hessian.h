@@ -1,0 +1,36 @@
+// Second moments of what a linear layer reads, and the factor that error-corrected rounding walks.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "mezzo/base/threads.h"
+#include "mezzo/tensor/tensor.h"
+
+namespace mezzo {
+
+// H = sum of x x^T over the rows x of what was added.
+class Hessian {
+ public:
+  explicit Hessian(int64_t depth) : depth_(depth), sums_(depth * depth) {}
+
+  // x is (rows, depth), float32. The sums do not depend on the number of threads.
+  void Add(const Tensor& x, const Threads& threads);
+
+  int64_t depth() const { return depth_; }
+  int64_t rows() const { return rows_; }
+  float At(int64_t i, int64_t j) const { return i >= j ? sums_[i * depth_ + j] : At(j, i); }
+
+ private:
+  int64_t depth_, rows_ = 0;
+  std::vector<float> sums_;  // the lower half
+};
+
+// For H with its rows and columns in the order `order` and `damping` times the mean of its diagonal
+// added to that: the transpose of U, upper triangular with H^-1 = U^T U, so lower triangular,
+// row-major. An input that was always zero gets the mean as its diagonal. The damping is raised
+// tenfold until the factorization succeeds; `used` tells what it took.
+std::vector<float> InverseFactor(const Hessian& h, const std::vector<int64_t>& order,
+                                 double damping, const Threads& threads, double* used = nullptr);
+
+}  // namespace mezzo
