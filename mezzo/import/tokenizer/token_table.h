@@ -1,0 +1,41 @@
+// Vocabularies that are tables of tokens: the one in a GGUF file's metadata, SentencePiece's
+// tokenizer.model, llama2.c's tokenizer.bin.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "mezzo/import/tokenizer/tokenizer.h"
+
+namespace mezzo {
+
+enum class TokenType { kNormal = 1, kUnknown, kControl, kUserDefined, kUnused, kByte };
+
+// The fields tokenizer.ggml.* of the same names.
+struct TokenTable {
+  // "gpt2": byte-level, merged by `merges` ("left right"), cut into words as `pre` says: gpt-2,
+  // smollm, qwen2 or llama-bpe. "llama": SentencePiece's pairs by scores, with byte tokens.
+  std::string model, pre;
+  std::vector<std::string> tokens;  // by id
+  std::vector<float> scores;        // for "llama", one for each token
+  std::vector<int32_t> types;       // TokenType, one for each token; none: all are normal
+  std::vector<std::string> merges;
+  std::optional<int32_t> bos, eos, unknown;
+  // Without a value: what the kind of vocabulary does by default.
+  std::optional<bool> add_bos, add_eos, add_space_prefix;
+  std::string chat_template;
+};
+
+// Throws FileError that begins with `name` and names the field.
+Tokenizer MakeTokenizer(const TokenTable& table, const std::string& name);
+
+// A tokenizer.model of type BPE without normalization, as Llama 2's.
+TokenTable ParseSentencePiece(std::string_view bytes, const std::string& name);
+// largest length (int32) | score (float), length (int32), text | ..., in little-endian order.
+// Spaces are spaces, 1 begins a text and 2 ends it.
+TokenTable ParseLlama2c(std::string_view bytes, const std::string& name);
+
+}  // namespace mezzo
