@@ -41,13 +41,16 @@ def tokenizers(corpus: list[str]):
         t = Tokenizer(models.BPE(**model))
         if normalizer:
             t.normalizer = normalizer
-        if words:
-            t.pre_tokenizer = words
+        by_bytes = isinstance(decoder, d.ByteLevel)
+        if words:  # byte-level ones are trained on whole lines, so that it shows in the ids where words end
+            t.pre_tokenizer = to_bytes if by_bytes else words
         if decoder:
             t.decoder = decoder
-        alphabet = p.ByteLevel.alphabet() if isinstance(decoder, d.ByteLevel) else []
+        alphabet = p.ByteLevel.alphabet() if by_bytes else []
         t.train_from_iterator(corpus, trainers.BpeTrainer(
             vocab_size=500 + len(special), special_tokens=list(special), initial_alphabet=alphabet, show_progress=False))
+        if by_bytes:
+            t.pre_tokenizer = words
         t.add_tokens(list(added))
         if post:
             t.post_processor = post
@@ -67,7 +70,8 @@ def tokenizers(corpus: list[str]):
     yield "no_words", make(n.Sequence([n.NFD(), n.Lowercase()]), to_bytes, d.ByteLevel(), added=ADDED)
     for behavior in ("removed", "isolated", "merged_with_previous", "merged_with_next", "contiguous"):
         for invert in (False, True):
-            splits = [p.Split(Regex(r"\s*|\w+"), behavior, invert), p.Split(" ", behavior, invert), p.Digits(False), plain()]
+            splits = [p.Split(Regex(r"\s*|\w+"), behavior, invert), p.Split(" ", behavior, invert), p.Digits(False),
+                      to_bytes]
             yield f"{behavior}_{invert}", make(n.NFKC() if invert else n.NFKD(), p.Sequence(splits), d.ByteLevel())
     yield "spaces_first", make(None, p.Metaspace(prepend_scheme="first"), d.Metaspace(prepend_scheme="first"), ["<unk>"],
                                ADDED, unk_token="<unk>")

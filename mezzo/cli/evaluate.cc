@@ -4,6 +4,7 @@
 
 #include "mezzo/base/progress.h"
 #include "mezzo/cli/commands.h"
+#include "mezzo/cli/evaluate_text.h"
 #include "mezzo/cli/options.h"
 
 namespace mezzo {
@@ -13,11 +14,16 @@ struct Options {
   std::string model, reference;
   DataOptions data;
   ThreadOptions threads;
-  size_t samples = 0;
+  size_t samples = 0, context = 512, windows = 0;
   bool json = false;
 };
 
 void Run(const Options& o) {
+  if (LanguageModel::Recognizes(o.model)) {
+    EvaluateText(
+        {o.model, o.reference, o.data.data, o.context, o.windows, o.threads.threads, o.json});
+    return;
+  }
   const RunnableModel model = LoadRunnable(o.model);
   std::optional<RunnableModel> reference;
   if (!o.reference.empty()) reference = LoadRunnable(o.reference);
@@ -47,11 +53,18 @@ void AddEvaluate(CLI::App& app) {
   CLI::App* cmd =
       app.add_subcommand("evaluate", "Accuracy on data, or agreement with a reference model");
   auto o = std::make_shared<Options>();
-  cmd->add_option("model", o->model, "ONNX model, float or QDQ")->required();
+  cmd->add_option("model", o->model,
+                  "ONNX model, float or QDQ; or a language model: Hugging Face folder, .gguf, "
+                  "llama2.c .bin")
+      ->required();
   o->data.Add(*cmd, true);
   o->threads.Add(*cmd);
   cmd->add_option("--reference", o->reference, "The float model, for agreement, sqnr and kl");
   cmd->add_option("--samples", o->samples, "Use so many, drawn by --seed (0: all)")
+      ->capture_default_str();
+  cmd->add_option("--context", o->context, "Language models: tokens of a window")
+      ->capture_default_str();
+  cmd->add_option("--windows", o->windows, "Language models: use the first so many (0: all)")
       ->capture_default_str();
   cmd->add_flag("--json", o->json);
   cmd->callback([o] { Run(*o); });

@@ -9,9 +9,9 @@
 namespace mezzo {
 
 void DataOptions::Add(CLI::App& app, bool required) {
-  auto* option =
-      app.add_option("--data", data,
-                     "Samples: a folder of pictures with labels.csv, an .npz, or a folder of .npz");
+  auto* option = app.add_option("--data", data,
+                                "Samples: a folder of pictures with labels.csv, an .npz, a folder "
+                                "of .npz; for language models a text file");
   if (required) option->required();
   app.add_option("--preprocess", preprocess,
                  "For pictures: imagenet, imagenet-lite, cifar10, ocr, luma, or a JSON file");

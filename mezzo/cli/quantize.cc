@@ -13,7 +13,9 @@
 #include "mezzo/base/progress.h"
 #include "mezzo/cli/commands.h"
 #include "mezzo/cli/options.h"
+#include "mezzo/cli/quantize_text.h"
 #include "mezzo/evaluate/layers.h"
+#include "mezzo/import/llm/model.h"
 #include "mezzo/import/onnx_reader.h"
 #include "mezzo/import/onnx_writer.h"
 #include "mezzo/report/measure.h"
@@ -32,6 +34,7 @@ struct Options {
        no_error_correction = false, no_bias_correction = false, json = false;
   DataOptions data;
   ThreadOptions threads;
+  LlmQuantizeOptions llm;
 };
 
 double ParseTolerance(const std::string& text) {
@@ -274,10 +277,14 @@ void Run(const Options& o) {
 }  // namespace
 
 void AddQuantize(CLI::App& app) {
-  CLI::App* cmd =
-      app.add_subcommand("quantize", "A float ONNX model to INT8 that keeps its accuracy");
+  CLI::App* cmd = app.add_subcommand(
+      "quantize",
+      "A float ONNX model to INT8 that keeps its accuracy, or a language model to 4 bits");
   auto o = std::make_shared<Options>();
-  cmd->add_option("model", o->model, "Float ONNX model")->required();
+  cmd->add_option(
+         "model", o->model,
+         "Float ONNX model; or a language model: Hugging Face folder, .gguf, llama2.c .bin")
+      ->required();
   cmd->add_option("-o,--output", o->output,
                   "Where the quantized model goes; its Plan goes beside it")
       ->required();
@@ -305,8 +312,15 @@ void AddQuantize(CLI::App& app) {
   cmd->add_flag("--no-equalization", o->no_equalization, "Leave channels in the units they have");
   cmd->add_flag("--no-error-correction", o->no_error_correction, "Round weights to the nearest");
   cmd->add_flag("--no-bias-correction", o->no_bias_correction);
+  o->llm.Add(*cmd);
   cmd->add_flag("--json", o->json, "What was done, as JSON; the steps go to standard error");
-  cmd->callback([o] { Run(*o); });
+  cmd->callback([o] {
+    if (LanguageModel::Recognizes(o->model))
+      QuantizeText(o->llm, o->model, o->output, o->data.data, o->threads.threads,
+                   o->memory.empty() ? 0 : ParseBytes(o->memory));
+    else
+      Run(*o);
+  });
 }
 
 }  // namespace mezzo

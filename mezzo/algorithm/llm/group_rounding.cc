@@ -48,11 +48,16 @@ struct Table {
 class Solver {
  public:
   Solver(const Tensor& weight, const std::vector<float>& factor, const std::vector<int64_t>& order,
-         const GroupScheme& scheme, GroupCodes& out)
-      : w_(weight.data<float>()), ut_(factor), order_(order), s_(scheme), out_(out) {}
+         const GroupRounding& how, GroupCodes& out)
+      : w_(weight.data<float>()),
+        ut_(factor),
+        order_(order),
+        how_(how),
+        f_(how.format),
+        out_(out) {}
 
   void Run(int64_t first, int64_t count) const {
-    const int64_t d = out_.inputs, size = s_.group;
+    const int64_t d = out_.cols, size = f_.group;
     std::vector<float> w(d * kLanes), error(size * kLanes);
     for (int64_t k = 0; k < d; ++k)
       for (int64_t lane = 0; lane < count; ++lane)
@@ -60,20 +65,14 @@ class Solver {
     for (int64_t begin = 0; begin < d; begin += size) {
       const Table table = ChooseScales(w.data() + begin * kLanes, begin, first, count);
       for (int64_t j = 0; j < size; ++j) RoundColumn(table, begin, j, first, count, w, error);
-      if (s_.correct) UpdateRest(begin, w, error);
+      if (how_.correct) UpdateRest(begin, w, error);
     }
   }
 
  private:
-  float Value(float scale, float code) const {
-    return s_.fp8 ? RoundToFp8(*s_.fp8, scale * code) : scale * code;
-  }
-
   // The table of one row.
   void Fill(Table& t, int64_t lane, float scale, int zero) const {
-    for (int i = 0; i < 16; ++i)
-      t.value[i][lane] =
-          Value(scale, s_.zero_points ? static_cast<float>(i - zero) : s_.codes.values[i]);
+    for (int i = 0; i < 16; ++i) t.value[i][lane] = f_.Value(scale, i, zero);
     for (int i = 0; i < 15; ++i)
       t.middle[i][lane] = 0.5f * (t.value[i][lane] + t.value[i + 1][lane]);
   }
@@ -81,8 +80,8 @@ class Solver {
   // Weighted squared errors of all rows of a group with the nearest codes of the table.
   void Errors(const Table& t, const float* w, int64_t begin, float (&sum)[kLanes]) const {
     std::fill(std::begin(sum), std::end(sum), 0.0f);
-    for (int64_t j = 0; j < s_.group; ++j) {
-      const float u = ut_[(begin + j) * (out_.inputs + 1)], weight = 1 / (u * u);
+    for (int64_t j = 0; j < f_.group; ++j) {
+      const float u = ut_[(begin + j) * (out_.cols + 1)], weight = 1 / (u * u);
       const float* x = w + j * kLanes;
       float best[kLanes];
       for (int64_t lane = 0; lane < kLanes; ++lane) best[lane] = t.value[0][lane];
@@ -103,7 +102,7 @@ class Solver {
   // Scales (and zero points) of a group, from its weights as they stand now.
   Table ChooseScales(const float* w, int64_t begin, int64_t first, int64_t count) const {
     Range range[kLanes];
-    for (int64_t j = 0; j < s_.group; ++j)
+    for (int64_t j = 0; j < f_.group; ++j)
       for (int64_t lane = 0; lane < count; ++lane) {
         range[lane].lo = std::min(range[lane].lo, w[j * kLanes + lane]);
         range[lane].hi = std::max(range[lane].hi, w[j * kLanes + lane]);
@@ -114,7 +113,7 @@ class Solver {
     float least[kLanes], scale[kLanes] = {};
     int zero[kLanes] = {};
     std::fill(std::begin(least), std::end(least), INFINITY);
-    const size_t steps = s_.search ? std::size(kSteps) : 1;
+    const size_t steps = how_.search ? std::size(kSteps) : 1;
     for (size_t step = 0; step < steps; ++step) {
       float scales[kLanes];
       int zeros[kLanes] = {};
@@ -129,12 +128,12 @@ class Solver {
         least[lane] = sum[lane], scale[lane] = scales[lane], zero[lane] = zeros[lane];
       }
     }
-    const int64_t groups = out_.inputs / s_.group, g = order_[begin] / s_.group;
+    const int64_t groups = out_.cols / f_.group, g = order_[begin] / f_.group;
     for (int64_t lane = 0; lane < kLanes; ++lane) {
       Fill(best, lane, scale[lane], zero[lane]);
       if (lane >= count) continue;
       out_.scales[(first + lane) * groups + g] = scale[lane];
-      if (s_.zero_points)
+      if (f_.zero_points)
         out_.zeros[(first + lane) * groups + g] = static_cast<uint8_t>(zero[lane]);
     }
     return best;
@@ -142,14 +141,14 @@ class Solver {
 
   float Scale(Range r, float shrink, int& zero) const {
     float scale;
-    if (s_.zero_points) {
+    if (f_.zero_points) {
       scale = shrink * (r.hi - r.lo) / 15;
       scale = std::max(ToBFloat16(scale), __FLT_MIN__);
       zero = std::clamp(static_cast<int>(std::nearbyint(-shrink * r.lo / scale)), 0, 15);
     } else {
       const float most = std::max(-r.lo, r.hi);
       // Codes from -8 to 7: both ends half a step out.
-      const float largest = s_.codes.values[0] == -8 ? 7.5f : s_.codes.Largest();
+      const float largest = f_.codes->values[0] == -8 ? 7.5f : f_.codes->Largest();
       scale = std::max(ToBFloat16(shrink * most / largest), __FLT_MIN__);
     }
     return scale;
@@ -157,7 +156,7 @@ class Solver {
 
   void RoundColumn(const Table& t, int64_t begin, int64_t j, int64_t first, int64_t count,
                    std::vector<float>& w, std::vector<float>& error) const {
-    const int64_t d = out_.inputs, k = begin + j;
+    const int64_t d = out_.cols, k = begin + j;
     float* x = w.data() + k * kLanes;
     float* e = error.data() + j * kLanes;
     const float u = ut_[k * (d + 1)];
@@ -172,9 +171,9 @@ class Solver {
       }
     for (int64_t lane = 0; lane < count; ++lane)
       out_.codes[(first + lane) * d + order_[k]] = static_cast<uint8_t>(code[lane]);
-    if (!s_.correct) return;
+    if (!how_.correct) return;
     for (int64_t lane = 0; lane < kLanes; ++lane) e[lane] = (x[lane] - best[lane]) / u;
-    for (int64_t i = j + 1; i < s_.group; ++i) {
+    for (int64_t i = j + 1; i < f_.group; ++i) {
       const float f = ut_[(begin + i) * d + k];
       float* to = w.data() + (begin + i) * kLanes;
       for (int64_t lane = 0; lane < kLanes; ++lane) to[lane] -= f * e[lane];
@@ -183,13 +182,13 @@ class Solver {
 
   // The columns after the group take up its errors.
   void UpdateRest(int64_t begin, std::vector<float>& w, const std::vector<float>& error) const {
-    const int64_t d = out_.inputs;
-    for (int64_t k = begin + s_.group; k < d; ++k) {
+    const int64_t d = out_.cols;
+    for (int64_t k = begin + f_.group; k < d; ++k) {
       const float* f = ut_.data() + k * d + begin;
       float* to = w.data() + k * kLanes;
       float sum[kLanes];
       for (int64_t lane = 0; lane < kLanes; ++lane) sum[lane] = to[lane];
-      for (int64_t j = 0; j < s_.group; ++j)
+      for (int64_t j = 0; j < f_.group; ++j)
         for (int64_t lane = 0; lane < kLanes; ++lane) sum[lane] -= f[j] * error[j * kLanes + lane];
       for (int64_t lane = 0; lane < kLanes; ++lane) to[lane] = sum[lane];
     }
@@ -198,7 +197,8 @@ class Solver {
   const float* w_;
   const std::vector<float>& ut_;
   const std::vector<int64_t>& order_;
-  const GroupScheme& s_;
+  const GroupRounding& how_;
+  const GroupFormat& f_;
   GroupCodes& out_;
 };
 
@@ -212,58 +212,30 @@ float OuterScale(const Tensor& weight, Fp8Format f) {
 
 }  // namespace
 
-const Codebook kInt4Codes{"int4", {-8, -7, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7}};
-const Codebook kNf4Codes{
-    "nf4",
-    {-1.0f, -0.6961928009986877f, -0.5250730514526367f, -0.39491748809814453f,
-     -0.28444138169288635f, -0.18477343022823334f, -0.09105003625154495f, 0.0f,
-     0.07958029955625534f, 0.16093020141124725f, 0.24611230194568634f, 0.33791524171829224f,
-     0.44070982933044434f, 0.5626170039176941f, 0.7229568362236023f, 1.0f}};
-const Codebook kIq4NlCodes{
-    "iq4nl", {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113}};
-
-Tensor GroupCodes::Dequantize(const GroupScheme& s) const {
-  Tensor t(DType::kFloat32, {outputs, inputs});
-  const int64_t groups = inputs / group;
-  for (int64_t o = 0; o < outputs; ++o)
-    for (int64_t k = 0; k < inputs; ++k) {
-      const int64_t g = o * groups + k / group;
-      const int code = codes[o * inputs + k];
-      float v =
-          scales[g] * (s.zero_points ? static_cast<float>(code - zeros[g]) : s.codes.values[code]);
-      if (s.fp8) v = RoundToFp8(*s.fp8, v);
-      t.data<float>()[o * inputs + k] = outer * v;
-    }
-  return t;
-}
-
-GroupCodes RoundGroups(const Tensor& weight, const Hessian& h, const GroupScheme& s,
-                       const Threads& threads) {
-  GroupCodes out;
-  out.outputs = weight.dim(0), out.inputs = weight.dim(1), out.group = s.group;
-  Require(s.group > 0 && out.inputs % s.group == 0, "groups of ", s.group, " do not divide ",
-          out.inputs, " inputs");
+GroupCodes RoundGroups(const Tensor& weight, const Hessian& h, const GroupRounding& how,
+                       const Threads& threads, double* damping) {
+  GroupCodes out{how.format, weight.dim(0), weight.dim(1)};
+  const int64_t group = how.format.group, d = out.cols;
+  Require(group > 0 && d % group == 0, "groups of ", group, " do not divide ", d, " inputs");
   for (const float v : weight.span<float>()) Require(std::isfinite(v), "a weight is not finite");
-  if (s.fp8) out.outer = OuterScale(weight, *s.fp8);
-  const int64_t groups = out.inputs / s.group;
+  if (how.format.fp8) out.outer = OuterScale(weight, *how.format.fp8);
   out.codes.resize(weight.numel());
-  out.scales.resize(out.outputs * groups);
-  if (s.zero_points) out.zeros.resize(out.outputs * groups);
-  std::vector<int64_t> order(out.inputs);
+  out.scales.resize(out.rows * out.groups());
+  if (how.format.zero_points) out.zeros.resize(out.rows * out.groups());
+  std::vector<int64_t> order(d);
   std::iota(order.begin(), order.end(), 0);
-  if (s.reorder && s.correct) order = GroupAwareOrder(h, s.group);
+  if (how.reorder && how.correct) order = GroupAwareOrder(h, group);
   std::vector<float> factor;
-  if (s.correct) {
-    factor = InverseFactor(h, order, s.damping, threads);
+  if (how.correct) {
+    factor = InverseFactor(h, order, how.damping, threads, damping);
   } else {
-    factor.resize(out.inputs * out.inputs);
-    for (int64_t i = 0; i < out.inputs; ++i)
-      factor[i * (out.inputs + 1)] = 1 / std::sqrt(h.At(i, i) + 1e-30f);
+    factor.resize(d * d);
+    for (int64_t i = 0; i < d; ++i) factor[i * (d + 1)] = 1 / std::sqrt(h.At(i, i) + 1e-30f);
   }
-  const Solver solver(weight, factor, order, s, out);
-  threads.Each(static_cast<size_t>((out.outputs + kLanes - 1) / kLanes), [&](size_t tile, size_t) {
+  const Solver solver(weight, factor, order, how, out);
+  threads.Each(static_cast<size_t>((out.rows + kLanes - 1) / kLanes), [&](size_t tile, size_t) {
     const int64_t first = static_cast<int64_t>(tile) * kLanes;
-    solver.Run(first, std::min(kLanes, out.outputs - first));
+    solver.Run(first, std::min(kLanes, out.rows - first));
   });
   return out;
 }

@@ -8,7 +8,7 @@
 namespace mezzo {
 namespace {
 
-using Json = nlohmann::json;
+using Json = nlohmann::ordered_json;
 
 std::vector<double> Rotary(int64_t head_size, double theta) {
   std::vector<double> turn;
@@ -148,7 +148,8 @@ LlmConfig Llama(const Fields& f, const std::string& type) {
   RequireFile(!slides, f.where(), ": sliding windows are not supported");
   RequireFile(c.head_size > 0 && c.head_size <= 1 << 16, f.where(), ": heads of ", c.head_size,
               " channels");
-  c.rotary = Rotary(c.head_size, f.Real("rope_theta", 10000));
+  c.rope_theta = f.Real("rope_theta", 10000);
+  c.rotary = Rotary(c.head_size, c.rope_theta);
   ScaleRotary(f, c);
   return c;
 }
@@ -167,6 +168,9 @@ LlmConfig ReadHfConfig(const std::filesystem::path& path) {
   RequireFile(type == "llama" || type == "mistral" || type == "qwen2" || type == "gpt2", f.where(),
               ": model_type is '", type, "', needs llama, mistral, qwen2 or gpt2");
   LlmConfig c = type == "gpt2" ? Gpt2(f) : Llama(f, type);
+  if (f.Has("quantization_config"))
+    c.quantization =
+        QuantizationFromJson(f.At("quantization_config"), f.where() + ".quantization_config");
   Check(c, f.where());
   return c;
 }
@@ -203,7 +207,9 @@ LlmConfig ConfigOf(const Gguf& file) {
     c.norm_epsilon = file.Get<float>(key("attention.layer_norm_rms_epsilon"));
     RequireFile(c.head_size > 0 && c.head_size <= 1 << 16, file.path, ": heads of ", c.head_size,
                 " channels");
-    c.rotary = Rotary(c.head_size, real(key("rope.freq_base"), 10000));
+    c.rope_theta = real(key("rope.freq_base"), 10000);
+    c.rotary = Rotary(c.head_size, c.rope_theta);
+    const std::vector<double> plain = c.rotary;
     c.interleaved = c.architecture == "llama";
     if (const GgufValue* type = Find(file.metadata, key("rope.scaling.type"))) {
       const auto* text = std::get_if<std::string>(type);
@@ -219,6 +225,7 @@ LlmConfig ConfigOf(const Gguf& file) {
                   c.rotary.size());
       for (size_t i = 0; i < c.rotary.size(); ++i) c.rotary[i] /= slower.data<float>()[i];
     }
+    c.plain_rotary = c.rotary == plain;
   }
   Check(c, file.path);
   return c;
@@ -237,7 +244,8 @@ LlmConfig ConfigOf(const Llama2c& file) {
   c.context = file.seq_len;
   c.norm_epsilon = 1e-5f;  // run.c's
   c.tied = file.shared_classifier;
-  c.rotary = Rotary(c.head_size, 10000);
+  c.rope_theta = 10000;
+  c.rotary = Rotary(c.head_size, c.rope_theta);
   c.interleaved = true;
   Check(c, file.path);
   return c;

@@ -8,6 +8,7 @@
 
 #include "mezzo/checkpoint/gguf.h"
 #include "mezzo/checkpoint/llama2c.h"
+#include "mezzo/import/llm/quantized.h"
 
 namespace mezzo {
 
@@ -20,9 +21,14 @@ struct LlmConfig {
   bool tied = false;  // the head's weights are the embedding
 
   // Rotary embeddings; none for gpt2. Radians that each pair of a head's channels turns by from one
-  // position to the next, and whether pairs are neighbours or the two halves of the head.
+  // position to the next, and whether the file has the rows of a pair side by side or in the two
+  // halves of the head.
   std::vector<double> rotary;
+  double rope_theta = 0;
+  bool plain_rotary = true;  // `rotary` is what rope_theta says and no more
   bool interleaved = false;
+
+  std::optional<LlmQuantization> quantization;  // of Mezzo's own layout
 };
 
 // Each throws FileError naming the file, the field, what it holds and what is needed: for fields

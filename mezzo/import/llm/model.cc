@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "mezzo/checkpoint/gguf.h"
 #include "mezzo/checkpoint/llama2c.h"
@@ -69,24 +70,46 @@ class LanguageModel::Builder : public GraphBuilder {
     if (layer_ < 0) return root + module;
     return Cat(root, gpt2() ? "h." : "layers.", layer_, ".", module);
   }
-  std::string Weight(const std::string& module, const char* kind, const Shape& shape) {
-    return Constant(Name(module) + kind, model_.Stored(module + kind, layer_, shape).Read());
+  std::string Vector(const std::string& module, const char* kind, int64_t size) {
+    Tensor t = model_.Stored(module + kind, layer_, {size}).Read();
+    return Constant(Name(module) + kind, HalvesApart(module, t.Reshape({size, 1})).Reshape({size}));
+  }
+  std::string Matrix(const std::string& module, int64_t rows, int64_t cols) {
+    return Constant(Name(module) + ".weight",
+                    HalvesApart(module, model_.Weight(module, layer_, {rows, cols})));
+  }
+  // Rows of queries and keys whose pairs are side by side, sorted into halves of their head.
+  Tensor HalvesApart(const std::string& module, const Tensor& t) const {
+    const bool turned = module == "self_attn.q_proj" || module == "self_attn.k_proj";
+    if (!turned || !c_.interleaved) return t;
+    const int64_t size = c_.head_size, width = t.dim(1);
+    Tensor out(DType::kFloat32, t.shape());
+    for (int64_t r = 0; r < t.dim(0); ++r) {
+      const int64_t in_head = r % size, to = r - in_head + in_head / 2 + in_head % 2 * (size / 2);
+      std::copy_n(t.data<float>() + r * width, width, out.data<float>() + to * width);
+    }
+    return out;
   }
   std::string Linear(const std::string& module, const std::string& x, int64_t out, int64_t in) {
-    std::vector<std::string> inputs{x};
-    // GPT-2's modules are convolutions in Hugging Face's form: (in, out).
-    if (gpt2() && layer_ >= 0 && model_.names_ == Names::kHuggingFace)
-      inputs.push_back(
-          Constant(Name(module) + ".weight",
-                   Transposed(model_.Stored(module + ".weight", layer_, {in, out}).Read())));
-    else
-      inputs.push_back(Weight(module, ".weight", {out, in}));
-    if (model_.Holds(module + ".bias", layer_)) inputs.push_back(Weight(module, ".bias", {out}));
+    std::vector<std::string> inputs{Quantized(x)};
+    inputs.push_back(Matrix(module, out, in));
+    if (model_.Holds(module + ".bias", layer_)) inputs.push_back(Vector(module, ".bias", out));
     return Add("Gemm", Name(module), inputs, {{"transB", int64_t{1}}});
   }
+  // In the format that linear layers read.
+  std::string Quantized(const std::string& x) {
+    const auto& q = c_.quantization;
+    if (!q || q->activations == "float") return x;
+    const std::string name = x + ".quantized";
+    if (quantized_.insert(name).second) {
+      Add("QuantizeRows", name, {x}, {{"format", q->activations}, {"group", q->activation_group}});
+      graph.nodes.back().domain = "mezzo";
+    }
+    return name;
+  }
   std::string Norm(const std::string& module, const std::string& x) {
-    std::vector<std::string> inputs{x, Weight(module, ".weight", {c_.hidden})};
-    if (gpt2()) inputs.push_back(Weight(module, ".bias", {c_.hidden}));
+    std::vector<std::string> inputs{x, Vector(module, ".weight", c_.hidden)};
+    if (gpt2()) inputs.push_back(Vector(module, ".bias", c_.hidden));
     return Add(gpt2() ? "LayerNormalization" : "RMSNormalization", Name(module), inputs,
                {{"axis", int64_t{-1}}, {"epsilon", c_.norm_epsilon}});
   }
@@ -99,7 +122,7 @@ class LanguageModel::Builder : public GraphBuilder {
                       sin = Constant("rotary.sin", model_.sin_);
     return Add("RotaryEmbedding", x + ".rotated",
                {Shaped(x, {1, -1, heads * c_.head_size}), cos, sin, "positions"},
-               {{"num_heads", heads}, {"interleaved", int64_t{c_.interleaved}}});
+               {{"num_heads", heads}});
   }
   // Of tensors (1, tokens, heads * head_size); gives (tokens, heads * head_size).
   std::string Attend(const std::string& q, const std::string& k, const std::string& v) {
@@ -158,8 +181,7 @@ class LanguageModel::Builder : public GraphBuilder {
 
   Graph EmbeddingGraph() {
     Input("ids", DType::kInt64, {-1}, {"tokens"});
-    const std::string table =
-        Weight(gpt2() ? "wte" : "embed_tokens", ".weight", {c_.vocabulary, c_.hidden});
+    const std::string table = Matrix(gpt2() ? "wte" : "embed_tokens", c_.vocabulary, c_.hidden);
     if (!gpt2()) {
       Add("Gather", Name("embed"), {table, "ids"}, {}, "x");
     } else {
@@ -167,7 +189,7 @@ class LanguageModel::Builder : public GraphBuilder {
       const std::string rows = Add("Gather", Name("embed"), {table, "ids"});
       const std::string where =
           Add("Gather", Name("embed_positions"),
-              {Weight("wpe", ".weight", {c_.context, c_.hidden}), Shaped("positions", {-1})});
+              {Matrix("wpe", c_.context, c_.hidden), Shaped("positions", {-1})});
       Add("Add", Name("embedding"), {rows, where}, {}, "x");
     }
     Output("x");
@@ -178,7 +200,7 @@ class LanguageModel::Builder : public GraphBuilder {
     Hidden("x");
     const std::string n = Norm(gpt2() ? "ln_f" : "norm", "x");
     const std::string module = !c_.tied ? "lm_head" : gpt2() ? "wte" : "embed_tokens";
-    const std::string w = Weight(module, ".weight", {c_.vocabulary, c_.hidden});
+    const std::string w = Matrix(module, c_.vocabulary, c_.hidden);
     Add("Gemm", "lm_head", {n, w}, {{"transB", int64_t{1}}}, "logits");
     Output("logits");
     return std::move(graph);
@@ -188,6 +210,7 @@ class LanguageModel::Builder : public GraphBuilder {
   const LanguageModel& model_;
   const LlmConfig& c_;
   const int64_t layer_;
+  std::set<std::string> quantized_;
 };
 
 bool LanguageModel::Recognizes(const fs::path& path) {
@@ -197,6 +220,7 @@ bool LanguageModel::Recognizes(const fs::path& path) {
 
 LanguageModel LanguageModel::Open(const fs::path& path) {
   LanguageModel m;
+  m.source_ = path;
   if (fs::is_directory(path)) {
     m.config_ = ReadHfConfig(path / "config.json");
     m.checkpoint_ = std::make_shared<Safetensors>(ReadSafetensors(path));
@@ -257,6 +281,20 @@ const StoredTensor& LanguageModel::Stored(const std::string& name, int64_t i,
   RequireFile(t.shape == shape, t.where, ": shape ", ToString(t.shape), ", needs ",
               ToString(shape));
   return t;
+}
+
+Tensor LanguageModel::Weight(const std::string& module, int64_t i, const Shape& shape) const {
+  if (const auto& q = config_.quantization) {
+    const std::string file = FileName(module + ".weight", i);
+    const std::string name = file.substr(0, file.rfind('.'));
+    if (const auto codes = ReadGroupCodes(*checkpoint_, name, q->format, shape))
+      return codes->Dequantize();
+    if (const auto codes = ReadRowCodes(*checkpoint_, name, shape)) return codes->Dequantize();
+  }
+  // GPT-2's linear layers are convolutions in Hugging Face's form: (in, out).
+  if (config_.architecture == "gpt2" && names_ == Names::kHuggingFace && i >= 0)
+    return Transposed(Stored(module + ".weight", i, {shape[1], shape[0]}).Read());
+  return Stored(module + ".weight", i, shape).Read();
 }
 
 Graph LanguageModel::Embedding() const { return Builder(*this, -1).EmbeddingGraph(); }

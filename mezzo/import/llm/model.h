@@ -8,10 +8,14 @@
 //
 // Attention is causal within the tokens of one run. Linear layers are Gemm nodes with transB and
 // weights (out, in), named as Hugging Face names their modules: model.layers.3.self_attn.q_proj.
+// The two channels that a rotary embedding turns are in the two halves of a head, in whatever order
+// the file has them. Where config.json says that activations are quantized (quantized.h), a
+// mezzo.QuantizeRows stands before the linear layers.
 #pragma once
 
 #include <filesystem>
 #include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 
@@ -31,7 +35,12 @@ class LanguageModel {
   static bool Recognizes(const std::filesystem::path& path);
 
   const LlmConfig& config() const { return config_; }
-  const std::string& path() const { return checkpoint_->path; }
+  std::string path() const { return source_; }
+
+  // What a folder of this model needs beside its weights: config.json, and the tokenizer's files.
+  // FileError if there is no way to say it in these.
+  nlohmann::ordered_json HfConfig() const;
+  void CopyTokenizer(const std::filesystem::path& folder) const;
 
   Graph Embedding() const;
   Graph Block(int64_t i) const;
@@ -44,8 +53,11 @@ class LanguageModel {
   // What the file calls a tensor that Hugging Face calls `name`, of layer `i` or of none.
   std::string FileName(const std::string& name, int64_t i = -1) const;
   const StoredTensor& Stored(const std::string& name, int64_t i, const Shape& shape) const;
+  // As float, also from codes.
+  Tensor Weight(const std::string& module, int64_t i, const Shape& shape) const;
   bool Holds(const std::string& name, int64_t i = -1) const;
 
+  std::filesystem::path source_;
   LlmConfig config_;
   Names names_ = Names::kHuggingFace;
   std::string prefix_;  // of Hugging Face's names: "model.", "transformer.", or none

@@ -9,11 +9,13 @@ namespace mezzo {
 Tokenizer ReadTokenizer(const std::filesystem::path& path) {
   namespace fs = std::filesystem;
   if (fs::is_directory(path)) {
-    for (const char* name : {"tokenizer.json", "tokenizer.model", "tokenizer.bin"})
+    for (const char* name :
+         {"tokenizer.json", "tokenizer.model", "tokenizer.bin", "tokenizer.gguf"})
       if (fs::exists(path / name)) return ReadTokenizer(path / name);
     throw FileError(
         Cat(path.string(), ": has no tokenizer.json, tokenizer.model or tokenizer.bin"));
   }
+  if (path.extension() == ".gguf") return MakeTokenizer(TokensOf(ReadGguf(path)), path.string());
   constexpr uint64_t kMaxBytes = 256 << 20;
   const std::string text = ReadFile(path, kMaxBytes);
   if (path.extension() == ".bin")

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "mezzo/checkpoint/gguf.h"
 #include "mezzo/import/tokenizer/tokenizer.h"
 
 namespace mezzo {
@@ -32,6 +33,8 @@ struct TokenTable {
 // Throws FileError that begins with `name` and names the field.
 Tokenizer MakeTokenizer(const TokenTable& table, const std::string& name);
 
+// FileError naming the key that is missing or has another type.
+TokenTable TokensOf(const Gguf& file);
 // A tokenizer.model of type BPE without normalization, as Llama 2's.
 TokenTable ParseSentencePiece(std::string_view bytes, const std::string& name);
 // largest length (int32) | score (float), length (int32), text | ..., in little-endian order.

@@ -41,7 +41,8 @@ class Tokenizer {
 };
 
 // From a checkpoint's folder, or from a file tokenizer.json, with what a tokenizer_config.json
-// beside it says about bos, eos and the chat template; or from a tokenizer.model or tokenizer.bin.
+// beside it says about bos, eos and the chat template; or from a tokenizer.model, a
+// tokenizer.bin or a .gguf.
 // A file that asks for what is not done here is refused: FileError with the file, the field, what
 // it holds and what is needed.
 Tokenizer ReadTokenizer(const std::filesystem::path& path);

@@ -1,5 +1,7 @@
 #include "mezzo/kernels/qelementwise/qelementwise.h"
 
+#include <algorithm>
+
 #include "mezzo/base/cpu.h"
 
 namespace mezzo {
@@ -24,8 +26,15 @@ void QLut(const uint8_t* x, const QTable& table, uint8_t* y, size_t n) {
 
 void QLutChannels(const uint8_t* x, const uint8_t* tables, size_t channels, uint8_t* y,
                   size_t rows) {
-  for (size_t r = 0; r < rows; ++r)
-    for (size_t c = 0; c < channels; ++c, ++x, ++y) *y = tables[256 * c + *x];
+  constexpr size_t kBlock = 64;  // channels whose tables stay in the first cache
+  for (size_t begin = 0; begin < channels; begin += kBlock) {
+    const size_t end = std::min(begin + kBlock, channels);
+    for (size_t r = 0; r < rows; ++r) {
+      const uint8_t* from = x + r * channels;
+      uint8_t* to = y + r * channels;
+      for (size_t c = begin; c < end; ++c) to[c] = tables[256 * c + from[c]];
+    }
+  }
 }
 
 }  // namespace mezzo

@@ -2,8 +2,10 @@
 // rounding half to even, saturating.
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 
+#include "mezzo/kernels/vmath/vector.h"
 #include "mezzo/runtime/ops/families.h"
 #include "mezzo/runtime/ops/op_util.h"
 
@@ -62,6 +64,44 @@ Code Encode(float x, float scale, Code zero) {
   return static_cast<Code>(std::isnan(q) ? zero : std::clamp(q, kLow, kHigh));
 }
 
+// Encode for a whole row with one scale, eight elements at a time.
+template <class Code>
+void EncodeRow(const float* x, int64_t n, float scale, Code zero, Code* y) {
+  const float low = std::numeric_limits<Code>::min() - static_cast<float>(zero),
+              high = std::numeric_limits<Code>::max() - static_cast<float>(zero);
+  int64_t i = 0;
+  for (; i + 8 <= n; i += 8) {
+    vmath::F8 v = vmath::Load(x + i) / scale;
+    v = v != v ? vmath::Splat(0.0f) : v;  // NaN gets the code of zero
+    v = vmath::RoundEven(vmath::Min(vmath::Max(v, vmath::Splat(low)), vmath::Splat(high)));
+    const vmath::I8 code = __builtin_convertvector(v, vmath::I8) + int32_t{zero};
+    typedef Code Codes __attribute__((vector_size(8 * sizeof(Code))));
+    const Codes out = __builtin_convertvector(code, Codes);
+    std::memcpy(y + i, &out, sizeof(out));
+  }
+  for (; i < n; ++i) y[i] = Encode(x[i], scale, zero);
+}
+
+// scale * (code - zero) for a whole row with one scale, eight elements at a time.
+template <class Code>
+void DecodeRow(const Code* x, int64_t n, float scale, Code zero, float* y) {
+  int64_t i = 0;
+  for (; i + 8 <= n; i += 8) {
+    typedef Code Codes __attribute__((vector_size(8)));
+    Codes codes;
+    std::memcpy(&codes, x + i, sizeof(codes));
+    const vmath::I8 apart = __builtin_convertvector(codes, vmath::I8) - int32_t{zero};
+    vmath::Store<float>(y + i, __builtin_convertvector(apart, vmath::F8) * scale);
+  }
+  for (; i < n; ++i) y[i] = static_cast<float>(x[i] - zero) * scale;
+}
+
+// A tensor under one scale lies as it likes, others in the plain layout.
+const Tensor& Laid(OpContext& ctx) {
+  Require(ctx.Has(0) && ctx.Has(1), ctx.node.op_type, " ", ctx.node.name, " needs inputs 0 and 1");
+  return ctx.in[1].numel() == 1 && ctx.in[1].rank() <= 1 ? ctx.in[0] : ctx.Plain(0);
+}
+
 // The four code types that QuantizeLinear writes.
 template <class F>
 void WithCode(const Node& node, DType t, F&& f) {
@@ -88,14 +128,14 @@ void CheckZero(const Node& node, const Tensor& scale, const Tensor& zero) {
 }
 
 void QuantizeLinear(OpContext& ctx) {
-  const Tensor x = Cast(ctx.Plain(0), DType::kFloat32);
+  const Tensor x = Cast(Laid(ctx), DType::kFloat32);
   const Tensor scale = Cast(ctx.Plain(1), DType::kFloat32);
   const Tensor zero = ctx.Has(2) ? ctx.Plain(2) : Tensor();
   const auto asked = static_cast<DType>(ctx.node.Int("output_dtype", 0));
   const DType type = zero.defined() ? zero.dtype() : asked == DType::kNone ? DType::kUInt8 : asked;
   CheckZero(ctx.node, scale, zero);
   const Grid grid = ReadGrid(ctx.node, x.shape(), scale);
-  Tensor y(type, x.shape());
+  Tensor y(type, x.shape(), x.layout());
   Require(type != DType::kInt32, "QuantizeLinear ", ctx.node.name, ": int32 codes");
   WithCode(ctx.node, type, [&]<class Code>() {
     const Code* z = zero.defined() ? zero.data<Code>() : nullptr;
@@ -103,6 +143,7 @@ void QuantizeLinear(OpContext& ctx) {
     const float* in = x.data<float>();
     Code* out = y.data<Code>();
     ForRows(grid, ctx.threads, [&](int64_t at, int64_t n, int64_t p, int64_t step) {
+      if (step == 0) return EncodeRow(in + at, n, s[p], z ? z[p] : Code{}, out + at);
       for (int64_t i = 0; i < n; ++i, p += step)
         out[at + i] = Encode(in[at + i], s[p], z ? z[p] : Code{});
     });
@@ -111,18 +152,20 @@ void QuantizeLinear(OpContext& ctx) {
 }
 
 void DequantizeLinear(OpContext& ctx) {
-  const Tensor& x = ctx.Plain(0);
+  const Tensor& x = Laid(ctx);
   const Tensor scale = Cast(ctx.Plain(1), DType::kFloat32);
   const Tensor zero = ctx.Has(2) ? ctx.Plain(2) : Tensor();
   CheckZero(ctx.node, scale, zero);
   const Grid grid = ReadGrid(ctx.node, x.shape(), scale);
-  Tensor y(DType::kFloat32, x.shape());
+  Tensor y(DType::kFloat32, x.shape(), x.layout());
   WithCode(ctx.node, x.dtype(), [&]<class Code>() {
     const Code* z = zero.defined() ? zero.data<Code>() : nullptr;
     const float* s = scale.data<float>();
     const Code* in = x.data<Code>();
     float* out = y.data<float>();
     ForRows(grid, ctx.threads, [&](int64_t at, int64_t n, int64_t p, int64_t step) {
+      if constexpr (sizeof(Code) == 1)
+        if (step == 0) return DecodeRow(in + at, n, s[p], z ? z[p] : Code{}, out + at);
       for (int64_t i = 0; i < n; ++i, p += step) {
         const int64_t code = static_cast<int64_t>(in[at + i]) - (z ? z[p] : Code{});
         out[at + i] = static_cast<float>(code) * s[p];
@@ -152,8 +195,8 @@ void DynamicQuantizeLinear(OpContext& ctx) {
 }  // namespace
 
 void AddQuantize(OpTable& table) {
-  table.Add("QuantizeLinear", QuantizeLinear);
-  table.Add("DequantizeLinear", DequantizeLinear);
+  table.Add("QuantizeLinear", QuantizeLinear, true);
+  table.Add("DequantizeLinear", DequantizeLinear, true);
   table.Add("DynamicQuantizeLinear", DynamicQuantizeLinear);
 }
 

@@ -1,0 +1,238 @@
+#include "mezzo/algorithm/llm/job.h"
+
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "mezzo/algorithm/llm/sequential.h"
+#include "mezzo/base/files.h"
+#include "mezzo/checkpoint/safetensors.h"
+#include "mezzo/kernels/sgemm/sgemm.h"
+
+namespace mezzo {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+// sum over rows r of r^T H r.
+double Power(const Tensor& rows, const Hessian& h, const Threads& threads) {
+  const int64_t d = h.depth(), n = rows.dim(0);
+  std::vector<float> full(d * d);
+  for (int64_t i = 0; i < d; ++i)
+    for (int64_t j = 0; j <= i; ++j) full[i * d + j] = full[j * d + i] = h.At(i, j);
+  const PackedB b(full.data(), d, d, d, 1, threads);
+  std::vector<float> product(n * d);
+  Sgemm(rows.data<float>(), d, n, b, product.data(), d, {}, threads);
+  double sum = 0;
+  for (int64_t i = 0; i < n * d; ++i) sum += double(product[i]) * rows.data<float>()[i];
+  return sum;
+}
+
+double RelativeError(const Tensor& weight, const Tensor& rounded, const Hessian& h,
+                     const Threads& threads) {
+  Tensor difference = weight.Clone();
+  for (int64_t i = 0; i < weight.numel(); ++i)
+    difference.data<float>()[i] -= rounded.data<float>()[i];
+  const double power = Power(weight, h, threads);
+  return power > 0 ? Power(difference, h, threads) / power : 0;
+}
+
+Json ToJson(const LayerOutcome& l) {
+  return {{"layer", l.name}, {"error", l.error}, {"damping", l.damping}};
+}
+
+void Write(const fs::path& path, const std::vector<TensorBytes>& tensors,
+           const SafetensorsMetadata& metadata = {{"format", "pt"}}) {
+  std::vector<TensorSpec> specs;
+  for (const TensorBytes& t : tensors) specs.push_back(t.spec);
+  CheckpointWriter writer = WriteSafetensors(path, specs, metadata);
+  for (const TensorBytes& t : tensors) writer.Add(t.spec.name, t.bytes.data(), t.bytes.size());
+  writer.Commit();
+}
+
+TensorBytes Floats(const std::string& name, const Tensor& t) {
+  const auto* bytes = static_cast<const uint8_t*>(t.raw());
+  return {{name, Storage::kF32, t.shape()}, {bytes, bytes + t.bytes()}};
+}
+
+class Writer {
+ public:
+  Writer(const LanguageModel& model, const LlmJob& job, const fs::path& out)
+      : model_(model), job_(job), out_(out), part_(out.string() + ".part") {}
+
+  std::vector<LayerOutcome> Run() {
+    Require(!fs::exists(out_), out_.string(), ": exists already");
+    std::vector<Tensor> x;
+    const int64_t first = Begin(x);
+    if (first == 0) x = EmbedWindows(model_, job_.windows, job_.threads);
+    QuantizeBlocks(
+        model_, first, std::move(x), job_.threads,
+        {[&](const Node& node, const Tensor& w, const Hessian& h) { return Round(node, w, h); },
+         [&](int64_t block, const Graph& graph, const std::vector<Tensor>& y) {
+           WriteBlock(block, graph, y);
+         }});
+    WriteTables();
+    Finish();
+    return std::move(outcomes_);
+  }
+
+ private:
+  fs::path Shard(int64_t i) const {
+    char name[64];
+    std::snprintf(name, sizeof(name), "model-%05d-of-%05d.safetensors", static_cast<int>(i + 1),
+                  static_cast<int>(model_.config().layers + 1));
+    return part_ / name;
+  }
+  fs::path State() const { return part_ / "state.safetensors"; }
+
+  // All that the result depends on.
+  std::string Key() const {
+    uint64_t hash = 14695981039346656037u;  // FNV-1a
+    for (const Window& w : job_.windows)
+      for (const int32_t id : w) hash = (hash ^ static_cast<uint32_t>(id)) * 1099511628211u;
+    const GroupRounding& r = job_.rounding;
+    return Json{{"model", fs::weakly_canonical(model_.path()).string()},
+                {"layers", model_.config().layers},
+                {"windows", job_.windows.size()},
+                {"tokens", Cat(hash)},
+                {"stored", ToJson(job_.stored)},
+                {"reorder", r.reorder},
+                {"correct", r.correct},
+                {"search", r.search},
+                {"damping", r.damping}}
+        .dump(1);
+  }
+
+  // The first block to do; x is what it reads if that is not the first of all.
+  int64_t Begin(std::vector<Tensor>& x) {
+    const fs::path job = part_ / "job.json";
+    if (!fs::exists(job)) {
+      fs::create_directories(part_);
+      WriteFile(job, Key());
+      return 0;
+    }
+    Require(ReadFile(job) == Key(), part_.string(),
+            ": is of another job (see its job.json); remove it or choose another output");
+    if (!fs::exists(State())) return 0;
+    const Safetensors state = ReadSafetensors(State());
+    const Json outcomes = Json::parse(state.metadata.at("outcomes"));
+    for (const Json& l : outcomes)
+      outcomes_.push_back({l.at("layer"), l.at("error"), l.at("damping")});
+    for (size_t i = 0; i < job_.windows.size(); ++i) x.push_back(state.At(Cat(i)).Read());
+    const int64_t done = std::stoll(state.metadata.at("blocks"));
+    if (job_.resumed) job_.resumed(done);
+    return done;
+  }
+
+  Tensor Round(const Node& node, const Tensor& weight, const Hessian& h) {
+    LayerOutcome outcome{node.name};
+    GroupCodes codes;
+    try {
+      codes = RoundGroups(weight, h, job_.rounding, job_.threads, &outcome.damping);
+    } catch (const UsageError& e) {
+      throw UsageError(Cat(model_.path(), ": layer ", node.name, ": ", e.what()));
+    }
+    Tensor rounded = codes.Dequantize();
+    outcome.error = RelativeError(weight, rounded, h, job_.threads);
+    for (TensorBytes& t : Packed(node.name, codes)) block_.push_back(std::move(t));
+    packed_.insert(node.inputs[1]);
+    outcomes_.push_back(outcome);
+    if (job_.layer_done) job_.layer_done(outcome);
+    return rounded;
+  }
+
+  // The block's other constants go as they are; shapes and rotary tables are not the model's.
+  void AddFloats(const Graph& graph, std::vector<TensorBytes>& tensors) const {
+    for (const auto& [name, t] : graph.initializers)
+      if (t.dtype() == DType::kFloat32 && !packed_.contains(name) && !name.starts_with("rotary."))
+        tensors.push_back(Floats(name, t));
+  }
+
+  void WriteBlock(int64_t block, const Graph& graph, const std::vector<Tensor>& y) {
+    AddFloats(graph, block_);
+    Write(Shard(block), block_);
+    block_.clear();
+    packed_.clear();
+    std::vector<TensorBytes> state;
+    for (size_t i = 0; i < y.size(); ++i) state.push_back(Floats(Cat(i), y[i]));
+    Json outcomes = Json::array();
+    for (const LayerOutcome& l : outcomes_) outcomes.push_back(ToJson(l));
+    Write(State(), state, {{"blocks", Cat(block + 1)}, {"outcomes", outcomes.dump()}});
+  }
+
+  // The embedding and the head, in int8 rows, and the last norm.
+  void WriteTables() {
+    std::vector<TensorBytes> tensors;
+    std::set<std::string> seen;
+    for (const Graph& graph : {model_.Embedding(), model_.Head()})
+      for (const auto& [name, t] : graph.initializers) {
+        if (t.dtype() != DType::kFloat32 || !seen.insert(name).second) continue;
+        const std::string module = name.substr(0, name.rfind('.'));
+        if (t.rank() != 2) {
+          tensors.push_back(Floats(name, t));
+        } else {
+          for (TensorBytes& b : Packed(module, RoundRows(t))) tensors.push_back(std::move(b));
+        }
+      }
+    Write(Shard(model_.config().layers), tensors);
+  }
+
+  void Finish() {
+    Json map = Json::object();
+    uint64_t total = 0;
+    for (int64_t i = 0; i <= model_.config().layers; ++i)
+      for (const auto& [name, t] : ReadSafetensors(Shard(i)).tensors) {
+        map[name] = Shard(i).filename().string();
+        total += t.bytes.size();
+      }
+    WriteFile(part_ / "model.safetensors.index.json",
+              Json{{"metadata", {{"total_size", total}}}, {"weight_map", map}}.dump(1) + "\n");
+    Json config = model_.HfConfig();
+    config["quantization_config"] = ToJson(job_.stored);
+    WriteFile(part_ / "config.json", config.dump(1) + "\n");
+    Json plan{{"mezzo_llm_plan", 1}, {"quantization", ToJson(job_.stored)}};
+    plan["calibration_windows"] = job_.windows.size();
+    for (const LayerOutcome& l : outcomes_) plan["layers"].push_back(ToJson(l));
+    WriteFile(part_ / "plan.json", plan.dump(1) + "\n");
+    model_.CopyTokenizer(part_);
+    fs::remove(State());
+    fs::remove(part_ / "job.json");
+    fs::rename(part_, out_);
+  }
+
+  const LanguageModel& model_;
+  const LlmJob& job_;
+  const fs::path out_, part_;
+  std::vector<LayerOutcome> outcomes_;
+  std::vector<TensorBytes> block_;  // packed layers of the block at hand
+  std::set<std::string> packed_;    // their weights
+};
+
+}  // namespace
+
+double EstimateMemory(const LanguageModel& model, const LlmJob& job) {
+  const LlmConfig& c = model.config();
+  const double d = static_cast<double>(c.hidden), f = static_cast<double>(c.feed_forward);
+  const auto q = static_cast<double>(c.heads * c.head_size),
+             kv = static_cast<double>(c.kv_heads * c.head_size);
+  const double weights = d * (2 * q + 2 * kv) + 3 * d * f;
+  const double most = std::max({d, q, f});
+  double tokens = 0;
+  for (const Window& w : job.windows) tokens += static_cast<double>(w.size());
+  const double tables = 2 * static_cast<double>(c.vocabulary) * d;  // as float, and as bytes
+  // Weights as read, as they go on, packed for products, and coded; H, its factor and the inverse;
+  // the block's input and the widest pair of values behind it.
+  const double block =
+      4.25 * weights + 4 * most * most + tokens * (2 * d + 2 * std::max(f, q + kv));
+  return 4 * std::max(block, tables) + 50e6;
+}
+
+std::vector<LayerOutcome> QuantizeLanguageModel(const LanguageModel& model, const LlmJob& job,
+                                                const fs::path& out) {
+  Require(!job.windows.empty(), "calibration needs at least one window of text");
+  Require(!model.config().quantization, model.path(), ": is quantized already");
+  return Writer(model, job, out).Run();
+}
+
+}  // namespace mezzo

@@ -1,0 +1,43 @@
+// A language model quantized into a folder that Mezzo reads: import/llm/quantized.h.
+//
+// The folder is made as OUT.part and renamed when it is whole. In it every block is a file that is
+// written when the block is done, with the hidden states that the next one reads, so that a job
+// that was stopped goes on after its last whole block, to the same bytes.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "mezzo/algorithm/llm/group_rounding.h"
+#include "mezzo/import/llm/quantized.h"
+#include "mezzo/runtime/language.h"
+
+namespace mezzo {
+
+struct LayerOutcome {
+  std::string name;
+  double error = 0;    // of the layer's outputs, as a share of their power
+  double damping = 0;  // that its Hessian took
+};
+
+struct LlmJob {
+  GroupRounding rounding;
+  LlmQuantization stored;       // its format is the rounding's
+  std::vector<Window> windows;  // to calibrate on
+  Threads threads;
+  std::function<void(const LayerOutcome&)> layer_done;
+  std::function<void(int64_t blocks)> resumed;  // told how many blocks were there already
+};
+
+// Bytes that QuantizeLanguageModel holds at most, about: a block in float and packed, Hessians and
+// their factors, and the windows' values.
+double EstimateMemory(const LanguageModel& model, const LlmJob& job);
+
+// Throws UsageError if `out` exists or OUT.part is another job's, and what reading the model and
+// writing files throw. Returns the outcomes of all layers, by block.
+std::vector<LayerOutcome> QuantizeLanguageModel(const LanguageModel& model, const LlmJob& job,
+                                                const std::filesystem::path& out);
+
+}  // namespace mezzo

@@ -1,0 +1,98 @@
+#include "mezzo/cli/quantize_text.h"
+
+#include <cstdio>
+
+#include "mezzo/algorithm/llm/job.h"
+#include "mezzo/algorithm/llm/sequential.h"
+#include "mezzo/base/files.h"
+#include "mezzo/base/progress.h"
+#include "mezzo/cli/evaluate_text.h"
+#include "mezzo/cli/options.h"
+#include "mezzo/evaluate/perplexity.h"
+
+namespace mezzo {
+namespace {
+
+LlmQuantization Stored(const LlmQuantizeOptions& o) {
+  LlmQuantization q;
+  q.format = {FindCodebook(o.codes), o.group, o.zero_points, {}};
+  Require(q.format.codes != nullptr, "--codes: got ", o.codes, ", needs int4, nf4 or iq4nl");
+  Require(!o.zero_points || o.codes == "int4", "--zero-points needs --codes int4");
+  Require(o.group > 0 && o.group % 2 == 0, "--group-size: got ", o.group,
+          ", needs a positive even number");
+  q.activation_group = o.activation_group;
+  if (o.scheme == "w4a8-fp8") {
+    q.format.fp8 = kE4M3FN;
+    q.activations = "fp8";
+  } else if (o.scheme == "w4a8-int8") {
+    q.activations = "int8";
+  } else {
+    Require(o.scheme == "w4a16", "--scheme: got ", o.scheme,
+            ", needs w4a8-fp8, w4a8-int8 or w4a16 for a language model");
+  }
+  return q;
+}
+
+}  // namespace
+
+void LlmQuantizeOptions::Add(CLI::App& app) {
+  app.add_option("--scheme", scheme, "Language models: w4a8-fp8, w4a8-int8 or w4a16")
+      ->capture_default_str();
+  app.add_option("--codes", codes, "Language models: what four bits stand for: int4, nf4 or iq4nl")
+      ->capture_default_str();
+  app.add_option("--group-size", group, "Language models: inputs that share a scale")
+      ->capture_default_str();
+  app.add_option("--activation-group", activation_group,
+                 "Language models: channels of an activation that share a scale (0: all)")
+      ->capture_default_str();
+  app.add_option("--context", context, "Language models: tokens of a calibration window")
+      ->capture_default_str();
+  app.add_option("--windows", windows, "Language models: calibration windows")
+      ->capture_default_str();
+  app.add_option("--damping", damping, "Language models: of the Hessians' diagonals")
+      ->capture_default_str();
+  app.add_flag("--zero-points", zero_points, "Language models: asymmetric int4 codes");
+  app.add_flag("--no-reorder", no_reorder, "Language models: columns in the order they have");
+  app.add_flag("--no-scale-search", no_search, "Language models: scales from the largest weights");
+  app.add_flag("--rtn", rtn, "Language models: round to nearest, without error correction");
+}
+
+void QuantizeText(const LlmQuantizeOptions& o, const std::string& path, const std::string& output,
+                  const std::string& data, size_t threads, double memory_limit) {
+  Require(!data.empty(), "--data is required: a text to calibrate on");
+  const LanguageModel model = LanguageModel::Open(path);
+  const Tokenizer tokenizer = TokenizerOf(path);
+  LlmJob job;
+  job.threads = Threads(threads);
+  job.stored = Stored(o);
+  job.rounding = {job.stored.format, !o.no_reorder, !o.rtn, !o.no_search, o.damping};
+  job.windows = WindowsOf(tokenizer, ReadFile(data), o.context, o.windows);
+  const double estimate = EstimateMemory(model, job);
+  std::printf("%s, %zu windows of %zu tokens; memory: at most about %s\n",
+              model.config().architecture.c_str(), job.windows.size(), o.context,
+              Bytes(estimate).c_str());
+  Require(memory_limit == 0 || estimate <= memory_limit, "--memory: about ", Bytes(estimate),
+          " are needed; fewer --windows need less");
+  std::fflush(stdout);
+  const auto blocks = static_cast<size_t>(model.config().layers);
+  const size_t per_block = LinearLayers(model.Block(0)).size();
+  Progress progress("quantizing", blocks * per_block);
+  job.layer_done = [&](const LayerOutcome&) { progress.Step(); };
+  job.resumed = [&](int64_t done) {
+    std::printf("going on after %lld blocks\n", static_cast<long long>(done));
+    progress.Step(static_cast<size_t>(done) * per_block);
+  };
+  const auto layers = QuantizeLanguageModel(model, job, output);
+  double worst = 0, sum = 0;
+  const LayerOutcome* at = nullptr;
+  for (const LayerOutcome& l : layers) {
+    sum += l.error;
+    if (l.error >= worst) worst = l.error, at = &l;
+  }
+  std::printf("%zu layers, noise of their outputs %.2f%% on average, at most %.2f%% (%s)\n",
+              layers.size(), 100 * sum / static_cast<double>(layers.size()), 100 * worst,
+              at->name.c_str());
+  std::printf("wrote %s\n", output.c_str());
+}
+
+}  // namespace mezzo

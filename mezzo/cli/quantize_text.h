@@ -1,0 +1,23 @@
+// mezzo quantize of a language model.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+
+namespace mezzo {
+
+struct LlmQuantizeOptions {
+  std::string scheme = "w4a8-fp8", codes = "nf4";
+  int64_t group = 64, activation_group = 0;
+  size_t context = 512, windows = 20;
+  double damping = 0.01;
+  bool zero_points = false, no_reorder = false, rtn = false, no_search = false;
+
+  void Add(CLI::App& app);
+};
+
+// Writes the folder `output`, from the text file `data`.
+void QuantizeText(const LlmQuantizeOptions& o, const std::string& model, const std::string& output,
+                  const std::string& data, size_t threads, double memory_limit);
+
+}  // namespace mezzo

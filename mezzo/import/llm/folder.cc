@@ -1,0 +1,58 @@
+// What goes beside the weights into a model's folder.
+#include <nlohmann/json.hpp>
+
+#include "mezzo/base/files.h"
+#include "mezzo/import/llm/model.h"
+
+namespace mezzo {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+Json LanguageModel::HfConfig() const {
+  if (names_ == Names::kHuggingFace)
+    return Json::parse(ReadFile(source_ / "config.json", uint64_t{1} << 24));
+  const LlmConfig& c = config_;
+  Json json{{"model_type", c.architecture}, {"vocab_size", c.vocabulary}};
+  if (c.architecture == "gpt2") {
+    json["n_layer"] = c.layers;
+    json["n_embd"] = c.hidden;
+    json["n_head"] = c.heads;
+    json["n_positions"] = c.context;
+    json["n_inner"] = c.feed_forward;
+    json["layer_norm_epsilon"] = c.norm_epsilon;
+  } else {
+    RequireFile(c.plain_rotary, source_.string(), ": its scaled rotary embeddings cannot be said ",
+                "in a config.json; start from the Hugging Face folder");
+    json["num_hidden_layers"] = c.layers;
+    json["hidden_size"] = c.hidden;
+    json["intermediate_size"] = c.feed_forward;
+    json["num_attention_heads"] = c.heads;
+    json["num_key_value_heads"] = c.kv_heads;
+    json["head_dim"] = c.head_size;
+    json["max_position_embeddings"] = c.context;
+    json["rms_norm_eps"] = c.norm_epsilon;
+    json["rope_theta"] = c.rope_theta;
+    json["hidden_act"] = "silu";
+  }
+  json["tie_word_embeddings"] = c.tied;
+  return json;
+}
+
+void LanguageModel::CopyTokenizer(const fs::path& folder) const {
+  if (names_ == Names::kGguf) {
+    const auto& file = static_cast<const Gguf&>(*checkpoint_);
+    GgufMetadata kept;
+    for (const auto& [key, value] : file.metadata)
+      if (key == "general.architecture" || key.starts_with("tokenizer."))
+        kept.push_back({key, value});
+    WriteGguf(folder / "tokenizer.gguf", {}, kept).Commit();
+    return;
+  }
+  const fs::path from = names_ == Names::kHuggingFace ? source_ : source_.parent_path();
+  for (const char* name : {"tokenizer.json", "tokenizer_config.json", "tokenizer.model",
+                           "tokenizer.bin", "special_tokens_map.json", "generation_config.json"})
+    if (fs::exists(from / name)) WriteFile(folder / name, ReadFile(from / name));
+}
+
+}  // namespace mezzo

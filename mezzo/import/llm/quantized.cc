@@ -1,0 +1,155 @@
+#include "mezzo/import/llm/quantized.h"
+
+#include <cmath>
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "mezzo/base/error.h"
+
+namespace mezzo {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+template <class T>
+TensorBytes Bytes(const std::string& name, Storage storage, Shape shape, const std::vector<T>& v) {
+  TensorBytes t{{name, storage, std::move(shape)}, std::vector<uint8_t>(v.size() * sizeof(T))};
+  std::memcpy(t.bytes.data(), v.data(), t.bytes.size());
+  return t;
+}
+
+const StoredTensor& At(const Checkpoint& c, const std::string& name, Storage storage,
+                       const Shape& shape) {
+  const StoredTensor& t = c.At(name);
+  RequireFile(t.storage == storage && t.shape == shape, t.where, ": ", Info(t.storage).name, " ",
+              ToString(t.shape), ", needs ", Info(storage).name, " ", ToString(shape));
+  return t;
+}
+
+std::vector<float> Floats(const Tensor& t) {
+  return {t.span<float>().begin(), t.span<float>().end()};
+}
+
+}  // namespace
+
+LlmQuantization QuantizationFromJson(const Json& json, const std::string& where) {
+  RequireFile(json.is_object() && json.value("quant_method", "") == "mezzo", where,
+              ": needs quant_method mezzo");
+  LlmQuantization q;
+  try {
+    q.format.codes = FindCodebook(json.at("codes").get<std::string>());
+    q.format.group = json.at("group_size").get<int64_t>();
+    q.format.zero_points = json.at("zero_points").get<bool>();
+    if (const Json& fp8 = json.at("fp8"); !fp8.is_null()) {
+      const auto name = fp8.get<std::string>();
+      RequireFile(name == "e4m3fn" || name == "e4m3fnuz", where, ".fp8: got '", name,
+                  "', needs e4m3fn or e4m3fnuz");
+      q.format.fp8 = name == "e4m3fn" ? kE4M3FN : kE4M3FNUZ;
+    }
+    q.activations = json.at("activations").get<std::string>();
+    q.activation_group = json.at("activation_group").get<int64_t>();
+  } catch (const Json::exception& e) {
+    throw FileError(Cat(where, ": ", e.what()));
+  }
+  RequireFile(q.format.codes != nullptr, where, ".codes: got ", json.at("codes").dump(),
+              ", needs int4, nf4 or iq4nl");
+  RequireFile(q.format.group > 0 && q.format.group % 2 == 0, where, ".group_size: got ",
+              q.format.group, ", needs a positive even number");
+  RequireFile(q.activations == "float" || q.activations == "fp8" || q.activations == "int8", where,
+              ".activations: got '", q.activations, "', needs float, fp8 or int8");
+  RequireFile(q.activation_group >= 0, where, ".activation_group: got ", q.activation_group);
+  return q;
+}
+
+Json ToJson(const LlmQuantization& q) {
+  const GroupFormat& f = q.format;
+  return {{"quant_method", "mezzo"},
+          {"codes", f.codes->name},
+          {"group_size", f.group},
+          {"zero_points", f.zero_points},
+          {"fp8", !f.fp8                      ? Json(nullptr)
+                  : f.fp8->max == kE4M3FN.max ? Json("e4m3fn")
+                                              : Json("e4m3fnuz")},
+          {"activations", q.activations},
+          {"activation_group", q.activation_group}};
+}
+
+Tensor RowCodes::Dequantize() const {
+  Tensor t(DType::kFloat32, {rows, cols});
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t i = r * cols; i < (r + 1) * cols; ++i)
+      t.data<float>()[i] = scales[r] * static_cast<float>(codes[i]);
+  return t;
+}
+
+RowCodes RoundRows(const Tensor& matrix) {
+  RowCodes out{matrix.dim(0), matrix.dim(1)};
+  out.codes.resize(matrix.numel());
+  const float* x = matrix.data<float>();
+  for (int64_t r = 0; r < out.rows; ++r) {
+    float top = 0;
+    for (int64_t c = 0; c < out.cols; ++c) top = std::max(top, std::fabs(x[r * out.cols + c]));
+    Require(std::isfinite(top), "row ", r, " is not finite");
+    const float scale = std::max(top / 127, __FLT_MIN__);
+    out.scales.push_back(scale);
+    for (int64_t i = r * out.cols; i < (r + 1) * out.cols; ++i)
+      out.codes[i] = static_cast<int8_t>(std::nearbyint(x[i] / scale));
+  }
+  return out;
+}
+
+std::optional<GroupCodes> ReadGroupCodes(const Checkpoint& c, const std::string& name,
+                                         const GroupFormat& format, const Shape& shape) {
+  if (!c.tensors.contains(name + ".weight_packed")) return std::nullopt;
+  const int64_t rows = shape[0], cols = shape[1];
+  RequireFile(cols % format.group == 0, c.path, ": groups of ", format.group, " for ", name,
+              " with ", cols, " inputs");
+  GroupCodes g{format, rows, cols};
+  const Shape by_group{rows, g.groups()};
+  const StoredTensor& packed = At(c, name + ".weight_packed", Storage::kU8, {rows, cols / 2});
+  for (const uint8_t two : packed.bytes) {
+    g.codes.push_back(two & 15);
+    g.codes.push_back(two >> 4);
+  }
+  g.scales = Floats(At(c, name + ".weight_scale", Storage::kBF16, by_group).Read());
+  if (format.zero_points) {
+    const auto zeros = At(c, name + ".weight_zero_point", Storage::kU8, by_group).bytes;
+    g.zeros.assign(zeros.begin(), zeros.end());
+  }
+  g.outer = *At(c, name + ".weight_outer", Storage::kF32, {1}).Read().data<float>();
+  return g;
+}
+
+std::optional<RowCodes> ReadRowCodes(const Checkpoint& c, const std::string& name,
+                                     const Shape& shape) {
+  if (!c.tensors.contains(name + ".weight_codes")) return std::nullopt;
+  RowCodes r{shape[0], shape[1]};
+  const auto bytes = At(c, name + ".weight_codes", Storage::kI8, shape).bytes;
+  r.codes.resize(bytes.size());
+  std::memcpy(r.codes.data(), bytes.data(), bytes.size());
+  r.scales = Floats(At(c, name + ".weight_scale", Storage::kF32, {shape[0]}).Read());
+  return r;
+}
+
+std::vector<TensorBytes> Packed(const std::string& name, const GroupCodes& g) {
+  std::vector<uint8_t> nibbles(g.codes.size() / 2);
+  for (size_t i = 0; i < nibbles.size(); ++i)
+    nibbles[i] = static_cast<uint8_t>(g.codes[2 * i] | g.codes[2 * i + 1] << 4);
+  std::vector<uint16_t> scales;  // the upper halves: scales are bfloat16 values
+  for (const float s : g.scales) scales.push_back(std::bit_cast<uint32_t>(s) >> 16);
+  const Shape by_group{g.rows, g.groups()};
+  std::vector<TensorBytes> t{
+      Bytes(name + ".weight_packed", Storage::kU8, {g.rows, g.cols / 2}, nibbles),
+      Bytes(name + ".weight_scale", Storage::kBF16, by_group, scales),
+      Bytes(name + ".weight_outer", Storage::kF32, {1}, std::vector<float>{g.outer})};
+  if (!g.zeros.empty())
+    t.push_back(Bytes(name + ".weight_zero_point", Storage::kU8, by_group, g.zeros));
+  return t;
+}
+
+std::vector<TensorBytes> Packed(const std::string& name, const RowCodes& r) {
+  return {Bytes(name + ".weight_codes", Storage::kI8, {r.rows, r.cols}, r.codes),
+          Bytes(name + ".weight_scale", Storage::kF32, {r.rows}, r.scales)};
+}
+
+}  // namespace mezzo
