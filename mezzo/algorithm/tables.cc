@@ -36,7 +36,9 @@ std::pair<Tensor, Tensor> Encode(const Tensor& table) {
 std::set<std::string> FindTables(const Graph& graph) {
   const Uses uses(graph);
   std::set<std::string> found;
-  for (const auto& [name, t] : graph.initializers) {
+  for (const auto& constant : graph.initializers) {
+    const std::string& name = constant.first;
+    const Tensor& t = constant.second;
     if (t.dtype() != DType::kFloat32 || t.rank() != 2 || t.numel() < kSmallest) continue;
     const auto users = uses.consumers.find(name);
     if (users == uses.consumers.end() || uses.count(name) != users->second.size()) continue;

@@ -60,6 +60,14 @@ MappedFile::MappedFile(const std::filesystem::path& path) : name_(path.string())
   mapping_ = std::shared_ptr<const void>(at, [size = size_](void* p) { ::munmap(p, size); });
 }
 
+void OfferPages(std::span<const uint8_t> bytes) {
+  const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  const auto first = reinterpret_cast<uintptr_t>(bytes.data());
+  const uintptr_t begin = (first + page - 1) / page * page,
+                  end = (first + bytes.size()) / page * page;
+  if (end > begin) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_PAGEOUT);
+}
+
 MappedFile::MappedFile(std::vector<uint8_t> bytes, std::string name) : name_(std::move(name)) {
   const auto memory = std::make_shared<const std::vector<uint8_t>>(std::move(bytes));
   mapping_ = memory;

@@ -21,7 +21,11 @@ Tensor Decode(const StoredTensor& from, int64_t first, Shape shape) {
 
 }  // namespace
 
-Tensor StoredTensor::Read() const { return Decode(*this, 0, shape); }
+Tensor StoredTensor::Read() const {
+  Tensor t = Decode(*this, 0, shape);
+  OfferPages(bytes);
+  return t;
+}
 
 Tensor StoredTensor::Rows(int64_t begin, int64_t end) const {
   Require(!shape.empty() && 0 <= begin && begin <= end && end <= shape[0], where, ": has no rows ",

@@ -128,6 +128,7 @@ TextScore ScoreText(const FinalStates& model, const FinalStates* reference,
   std::optional<Predictor> theirs;
   if (reference) theirs.emplace(*reference);
 
+  Require(!windows.empty(), "no windows of text to score");
   // Token j + 1 is scored for j from half the window on.
   const auto length = static_cast<int64_t>(windows.at(0).size());
   const int64_t first = length / 2, scored = length - 1 - first;

@@ -51,22 +51,24 @@ bool FactorReversed(std::vector<float>& a, int64_t d, const Threads& threads) {
   return true;
 }
 
-// The inverse of a lower triangular matrix.
+// The inverse of a lower triangular matrix, kBlock columns at a time.
 std::vector<float> InverseOf(const std::vector<float>& l, int64_t d, const Threads& threads) {
   std::vector<float> x(d * d);
-  threads.For(static_cast<size_t>(d), 64, [&](size_t first, size_t last) {  // columns
-    const auto from = static_cast<int64_t>(first), to = static_cast<int64_t>(last);
-    std::vector<float> row(to - from);
+  const int64_t tiles = (d + kBlock - 1) / kBlock;
+  threads.Each(static_cast<size_t>(tiles), [&](size_t tile, size_t) {
+    const int64_t from = static_cast<int64_t>(tile) * kBlock, width = std::min(kBlock, d - from);
+    std::vector<float> columns((d - from) * kBlock);
     for (int64_t k = from; k < d; ++k) {
-      const int64_t width = std::min(to, k + 1) - from;
-      std::fill(row.begin(), row.end(), 0.0f);
-      if (k < to) row[k - from] = 1;
+      float row[kBlock] = {};
+      if (k < from + width) row[k - from] = 1;
       for (int64_t i = from; i < k; ++i) {
         const float f = l[k * d + i];
-        const float* other = x.data() + i * d + from;
-        for (int64_t j = 0; j < width; ++j) row[j] -= f * other[j];
+        const float* other = columns.data() + (i - from) * kBlock;
+        for (int64_t j = 0; j < kBlock; ++j) row[j] -= f * other[j];
       }
-      for (int64_t j = 0; j < width; ++j) x[k * d + from + j] = row[j] / l[k * d + k];
+      float* to = columns.data() + (k - from) * kBlock;
+      for (int64_t j = 0; j < kBlock; ++j) to[j] = row[j] / l[k * d + k];
+      std::copy_n(to, width, x.data() + k * d + from);
     }
   });
   return x;

@@ -165,7 +165,7 @@ class Writer {
   void WriteTables() {
     std::vector<TensorBytes> tensors;
     std::set<std::string> seen;
-    for (const Graph& graph : {model_.Embedding(), model_.Head()})
+    const auto add = [&](const Graph& graph) {
       for (const auto& [name, t] : graph.initializers) {
         if (t.dtype() != DType::kFloat32 || !seen.insert(name).second) continue;
         const std::string module = name.substr(0, name.rfind('.'));
@@ -175,6 +175,9 @@ class Writer {
           for (TensorBytes& b : Packed(module, RoundRows(t))) tensors.push_back(std::move(b));
         }
       }
+    };
+    add(model_.Embedding());
+    add(model_.Head());
     Write(Shard(model_.config().layers), tensors);
   }
 

@@ -156,14 +156,14 @@ LlmConfig Llama(const Fields& f, const std::string& type) {
 
 }  // namespace
 
-LlmConfig ReadHfConfig(const std::filesystem::path& path) {
+LlmConfig ParseHfConfig(const std::string& text, const std::string& where) {
   Json json;
   try {
-    json = Json::parse(ReadFile(path, uint64_t{1} << 24));
+    json = Json::parse(text);
   } catch (const Json::exception& e) {
-    throw FileError(Cat(path.string(), ": ", e.what()));
+    throw FileError(Cat(where, ": ", e.what()));
   }
-  const Fields f(json, path.string());
+  const Fields f(json, where);
   const std::string type = f.Text("model_type", "");
   RequireFile(type == "llama" || type == "mistral" || type == "qwen2" || type == "gpt2", f.where(),
               ": model_type is '", type, "', needs llama, mistral, qwen2 or gpt2");

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -35,8 +34,8 @@ struct LlmConfig {
 // that are missing or contradict each other, and for what the graphs of model.h do not do (other
 // architectures, activations, rope scaling but linear and llama3, sliding windows).
 
-// Hugging Face's config.json.
-LlmConfig ReadHfConfig(const std::filesystem::path& path);
+// Hugging Face's config.json; `where` begins messages.
+LlmConfig ParseHfConfig(const std::string& text, const std::string& where);
 // The metadata of GGUF. https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 LlmConfig ConfigOf(const Gguf& file);
 LlmConfig ConfigOf(const Llama2c& file);

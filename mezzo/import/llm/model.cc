@@ -222,7 +222,8 @@ LanguageModel LanguageModel::Open(const fs::path& path) {
   LanguageModel m;
   m.source_ = path;
   if (fs::is_directory(path)) {
-    m.config_ = ReadHfConfig(path / "config.json");
+    const fs::path config = path / "config.json";
+    m.config_ = ParseHfConfig(ReadFile(config, uint64_t{1} << 24), config.string());
     m.checkpoint_ = std::make_shared<Safetensors>(ReadSafetensors(path));
     m.prefix_ = m.config_.architecture == "gpt2" ? "transformer." : "model.";
     const auto& tensors = m.checkpoint_->tensors;

@@ -60,15 +60,17 @@ void ForRows(const Grid& g, const Threads& threads, Row&& row) {
 template <class Code>
 Code Encode(float x, float scale, Code zero) {
   const float q = std::nearbyint(x / scale) + static_cast<float>(zero);
-  constexpr float kLow = std::numeric_limits<Code>::min(), kHigh = std::numeric_limits<Code>::max();
+  constexpr auto kLow = static_cast<float>(std::numeric_limits<Code>::min()),
+                 kHigh = static_cast<float>(std::numeric_limits<Code>::max());
   return static_cast<Code>(std::isnan(q) ? zero : std::clamp(q, kLow, kHigh));
 }
 
 // Encode for a whole row with one scale, eight elements at a time.
 template <class Code>
 void EncodeRow(const float* x, int64_t n, float scale, Code zero, Code* y) {
-  const float low = std::numeric_limits<Code>::min() - static_cast<float>(zero),
-              high = std::numeric_limits<Code>::max() - static_cast<float>(zero);
+  const float low = static_cast<float>(std::numeric_limits<Code>::min()) - static_cast<float>(zero),
+              high =
+                  static_cast<float>(std::numeric_limits<Code>::max()) - static_cast<float>(zero);
   int64_t i = 0;
   for (; i + 8 <= n; i += 8) {
     vmath::F8 v = vmath::Load(x + i) / scale;
