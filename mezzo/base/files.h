@@ -38,8 +38,8 @@ class MappedFile {
 // The whole file. Throws FileError if it is longer than `limit` bytes.
 std::string ReadFile(const std::filesystem::path& path, uint64_t limit = uint64_t{1} << 32);
 
-// Pages of a mapped file count as the process's memory until the system wants them back: this offers
-// those that lie inside `bytes`. They may be read again all the same.
+// Pages of a mapped file count as the process's memory until the system wants them back: this
+// offers those that lie inside `bytes`. They may be read again all the same.
 void OfferPages(std::span<const uint8_t> bytes);
 
 // Bytes that are read where they lie: a file, a part of one, or memory. Nothing is cached, so
