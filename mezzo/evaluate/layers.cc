@@ -121,18 +121,25 @@ LayerComparison CompareLayers(const Graph& a, const Graph& b, const Dataset& dat
   comparison.samples.resize(samples.size());
   threads.Each(samples.size(), [&](size_t i, size_t) {
     const Sample sample = dataset.Get(samples[i]);
-    // All of the second model's values, most of them codes, and one of the first's at a time.
-    std::map<std::string, Watch> others;
-    second.Run(sample.inputs, [&](const std::string& name, Watch w) {
-      if (!shared.contains(name)) return;
-      w.value = w.value.Clone();
-      others[name] = std::move(w);
-    });
-    first.Run(sample.inputs, [&](const std::string& name, const Watch& w) {
-      const auto other = others.find(name);
-      if (other != others.end() && other->second.value.shape() == w.value.shape())
-        parts[i][name].Add(w.Real(), other->second.Real());
-    });
+    // As many of the second model's values as fit, against the first's; then the next ones.
+    std::set<std::string> done;
+    for (std::map<std::string, Watch> others;; others.clear()) {
+      size_t bytes = 0;
+      second.Run(sample.inputs, [&](const std::string& name, Watch w) {
+        if (bytes >= kCompareBytes || !shared.contains(name) || done.contains(name)) return;
+        w.value = w.value.Clone();
+        bytes += w.value.bytes();
+        others[name] = std::move(w);
+      });
+      if (others.empty()) break;
+      first.Run(sample.inputs, [&](const std::string& name, const Watch& w) {
+        const auto other = others.find(name);
+        if (other != others.end() && other->second.value.shape() == w.value.shape())
+          parts[i][name].Add(w.Real(), other->second.Real());
+      });
+      for (const auto& [name, w] : others) done.insert(name);
+      if (bytes < kCompareBytes) break;  // that was all
+    }
     Sums outputs;
     for (const std::string& name : first.output_names())
       if (parts[i].contains(name)) outputs.Merge(parts[i][name]);

@@ -24,7 +24,9 @@ struct LayerComparison {
 };
 
 // Both graphs may hold Q/DQ pairs: they run in integers, and values that are codes there are
-// compared by what they stand for. Memory: one sample's values at a time and thread.
+// compared by what they stand for. Memory: a run of each, and kCompareBytes of values for every
+// thread; samples with more run several times.
+inline constexpr size_t kCompareBytes = size_t{48} << 20;
 LayerComparison CompareLayers(const Graph& a, const Graph& b, const Dataset& dataset,
                               const std::vector<size_t>& samples, const Threads& threads);
 

@@ -7,7 +7,7 @@
 namespace mezzo {
 namespace {
 
-Tensor Run(const Tensor& x, const std::string& format, int64_t group) {
+Tensor Rounded(const Tensor& x, const std::string& format, int64_t group) {
   OneOp op("QuantizeRows", {{"format", format}, {"group", group}});
   op.graph.nodes[0].domain = "mezzo";
   return op.In(x).Run()[0];
@@ -19,7 +19,7 @@ TEST(QuantizeRows, EveryGroupHasAScaleOfItsOwn) {
   std::fill_n(x.data<float>() + 64, 8, 0.0f);
   for (const int64_t group : {0, 8})
     for (const bool fp8 : {false, true}) {
-      const Tensor y = Run(x, fp8 ? "fp8" : "int8", group);
+      const Tensor y = Rounded(x, fp8 ? "fp8" : "int8", group);
       const int64_t n = group ? group : 32;
       for (int64_t begin = 0; begin < 96; begin += n) {
         float top = 0;
@@ -41,8 +41,8 @@ TEST(QuantizeRows, EveryGroupHasAScaleOfItsOwn) {
 
 TEST(QuantizeRows, RefusesGroupsThatDoNotDivideAndOtherFormats) {
   const Tensor x = NormalTensor({2, 10}, 1);
-  EXPECT_THROW(Run(x, "int8", 4), UsageError);
-  EXPECT_THROW(Run(x, "int4", 0), UsageError);
+  EXPECT_THROW(Rounded(x, "int8", 4), UsageError);
+  EXPECT_THROW(Rounded(x, "int4", 0), UsageError);
 }
 
 }  // namespace
