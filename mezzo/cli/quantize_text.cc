@@ -20,7 +20,9 @@ LlmQuantization Stored(const LlmQuantizeOptions& o) {
   Require(!o.zero_points || o.codes == "int4", "--zero-points needs --codes int4");
   Require(o.group > 0 && o.group % 2 == 0, "--group-size: got ", o.group,
           ", needs a positive even number");
-  q.activation_group = o.activation_group;
+  // Int8 needs scales for parts of a token, FP8 does not: docs/benchmarks.md.
+  const int64_t usual = o.scheme == "w4a8-int8" ? o.group : 0;
+  q.activation_group = o.activation_group < 0 ? usual : o.activation_group;
   if (o.scheme == "w4a8-fp8") {
     q.format.fp8 = kE4M3FN;
     q.activations = "fp8";
@@ -43,8 +45,8 @@ void LlmQuantizeOptions::Add(CLI::App& app) {
   app.add_option("--group-size", group, "Language models: inputs that share a scale")
       ->capture_default_str();
   app.add_option("--activation-group", activation_group,
-                 "Language models: channels of an activation that share a scale (0: all)")
-      ->capture_default_str();
+                 "Language models: channels of an activation that share a scale (0: all; default: "
+                 "--group-size for int8, all for fp8)");
   app.add_option("--context", context, "Language models: tokens of a calibration window")
       ->capture_default_str();
   app.add_option("--windows", windows, "Language models: calibration windows")

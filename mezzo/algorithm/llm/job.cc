@@ -221,14 +221,19 @@ double EstimateMemory(const LanguageModel& model, const LlmJob& job) {
              kv = static_cast<double>(c.kv_heads * c.head_size);
   const double weights = d * (2 * q + 2 * kv) + 3 * d * f;
   const double most = std::max({d, q, f});
-  double tokens = 0;
-  for (const Window& w : job.windows) tokens += static_cast<double>(w.size());
+  double tokens = 0, longest = 0;
+  for (const Window& w : job.windows) {
+    tokens += static_cast<double>(w.size());
+    longest = std::max(longest, static_cast<double>(w.size()));
+  }
   const double tables = 2 * static_cast<double>(c.vocabulary) * d;  // as float, and as bytes
   // Weights as read, as they go on, packed for products, and coded; H, its factor and the inverse;
-  // the block's input and the widest pair of values behind it.
+  // the block's input and the widest pair of values behind it. Twice, for what the allocator keeps
+  // of values that came and went; and a run of a window for each thread.
   const double block =
       4.25 * weights + 4 * most * most + tokens * (2 * d + 2 * std::max(f, q + kv));
-  return 4 * std::max(block, tables) + 50e6;
+  const double run = static_cast<double>(job.threads.count()) * longest * (3 * d + 3 * f);
+  return 4 * (std::max(2 * block, tables) + run) + 50e6;
 }
 
 std::vector<LayerOutcome> QuantizeLanguageModel(const LanguageModel& model, const LlmJob& job,

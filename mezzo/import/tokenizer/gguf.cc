@@ -23,6 +23,7 @@ class Fields {
   std::optional<int32_t> Id(const char* key) const {
     if (!Has(key)) return std::nullopt;
     const int64_t id = file_.Int(Name(key));
+    if (id == UINT32_MAX) return std::nullopt;  // llama.cpp's "none"
     RequireFile(id >= 0 && id <= INT32_MAX, file_.path, ": ", Name(key), " is ", id);
     return static_cast<int32_t>(id);
   }
