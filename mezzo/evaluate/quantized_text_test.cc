@@ -79,6 +79,10 @@ TEST_P(LlmJobTest, WhatWasWrittenReadsBackAndIsNear) {
   EXPECT_FALSE(fs::exists(out("q.part")));
   EXPECT_THROW(QuantizeLanguageModel(model, Job(), out("q")), UsageError);  // is there already
   EXPECT_THROW(QuantizeLanguageModel(quantized, Job(), out("r")), UsageError);
+  LlmJob unfit = Job();
+  unfit.rounding.format.group = unfit.stored.format.group = 48;
+  EXPECT_THROW(QuantizeLanguageModel(model, unfit, out("r")), UsageError);
+  EXPECT_FALSE(fs::exists(out("r.part")));
 }
 
 std::map<std::string, std::string> Contents(const fs::path& folder) {

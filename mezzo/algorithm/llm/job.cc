@@ -63,6 +63,18 @@ class Writer {
 
   std::vector<LayerOutcome> Run() {
     Require(!fs::exists(out_), out_.string(), ": exists already");
+    try {
+      Work();
+    } catch (...) {
+      std::error_code ignored;  // of clearing up: what went wrong before counts
+      if (!fs::exists(State(), ignored)) fs::remove_all(part_, ignored);  // nothing to go on from
+      throw;
+    }
+    return std::move(outcomes_);
+  }
+
+ private:
+  void Work() {
     std::vector<Tensor> x;
     const int64_t first = Begin(x);
     if (first == 0) x = EmbedWindows(model_, job_.windows, job_.threads);
@@ -74,10 +86,8 @@ class Writer {
          }});
     WriteTables();
     Finish();
-    return std::move(outcomes_);
   }
 
- private:
   fs::path Shard(int64_t i) const {
     char name[64];
     std::snprintf(name, sizeof(name), "model-%05d-of-%05d.safetensors", static_cast<int>(i + 1),
