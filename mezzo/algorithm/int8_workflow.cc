@@ -89,9 +89,7 @@ class Workflow {
     const auto nodes = FindComputeNodes(graph(), &why);
     Require(!nodes.empty(), "the model has no Conv, Gemm or MatMul that can be quantized");
     for (const auto& [name, reason] : why) plan().nodes[name].reason = reason;
-    for (const ComputeNode& c : nodes) {
-      plan().nodes[graph().nodes[c.index].name].quantized = true;
-    }
+    for (const ComputeNode& c : nodes) plan().nodes[graph().nodes[c.index].name].quantized = true;
     SetWeightScales();
     plan().tables = FindTables(graph());
     for (const std::string& name : options_.exclude) {
@@ -203,7 +201,6 @@ class Workflow {
     AddStep(tried, d, d < distortion_, false);
     if (d < distortion_) distortion_ = d, best = plan();
   }
-
   // Goes back to a plan; what was tried stays.
   void Restore(Plan& best) {
     best.ladder = std::move(plan().ladder);
@@ -320,7 +317,7 @@ class Workflow {
 
   bool Holds() const { return result_.plan.ladder.back().loss <= options_.tolerance; }
 
-  // Over the tolerance by more than two standard errors of the networks' difference.
+  // Over it by more than two standard errors of the networks' difference.
   bool LossIsCertain() const {
     const LadderStep& step = result_.plan.ladder.back();
     const double f = result_.plan.float_metric, difference = f - step.metric;
@@ -332,15 +329,21 @@ class Workflow {
   }
 
   // Partial quantization: layers go back to float, the ones first that give back most for their
-  // multiply-adds.
+  // multiply-adds. If that ends short of the tolerance and the loss was in doubt from the start, it
+  // bought nothing that can be seen: all layers stay in integers.
   void HoldTolerance() {
     std::map<std::string, double> gain;
+    Plan whole = plan();
+    const LadderStep step = whole.ladder.back();
+    const bool doubtful = !LossIsCertain();
     const size_t samples = std::min<size_t>(24, tuning_->size());
     while (!Holds() && !plan().QuantizedNodes().empty()) {
       MeasureGains(gain, samples);
       const std::string worst = worth_->Best(gain, Int8Macs() - kInt8Macs);
       if (Int8Macs() - worth_->MacShare(worst) < kInt8Macs && !LossIsCertain()) {
-        Say("the loss is too near the tolerance for the held-out samples to tell: the rest stays");
+        Say(Cat("the loss is too near the tolerance for the held-out samples to tell: ",
+                doubtful ? "all" : "the other", " layers stay"));
+        if (doubtful) Restore(whole), plan().ladder.push_back(step);
         break;
       }
       NodePlan& node = plan().nodes[worst];
@@ -383,7 +386,7 @@ class Workflow {
   std::vector<GridRule> rivals_;  // the best few of the sweep, best first
   double distortion_ = 0;
   std::optional<LayerWorth> worth_;
-  std::string last_;
+  std::string last_;  // layer that went to float
 };
 
 }  // namespace
