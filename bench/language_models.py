@@ -11,8 +11,8 @@ import json
 import pathlib
 import shutil
 import subprocess
-import sys
-import time
+
+from processes import run_process
 
 HERE = pathlib.Path(__file__).parent
 SCHEMES = {
@@ -28,13 +28,6 @@ SCHEMES = {
     "nf4 g64, to nearest": "--scheme w4a16 --rtn",
     "nf4 g64, not reordered": "--scheme w4a16 --no-reorder",
 }
-# A small process between: a started one counts what its parent held when it forked.
-LAUNCHER = """
-import resource, subprocess, sys
-code = subprocess.call(sys.argv[1:], stdout=sys.stderr)
-print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024)
-sys.exit(code)
-"""
 
 
 def main():
@@ -50,11 +43,12 @@ def main():
     for scheme in [s.replace("; ", ", ") for s in options.schemes.split(",")]:
         folder = options.out / scheme.replace(" ", "_").replace(",", "")
         shutil.rmtree(folder, ignore_errors=True)
+        options.out.mkdir(parents=True, exist_ok=True)
         command = [options.mezzo, "quantize", options.model, "-o", folder, "--data", options.calibration]
-        start = time.monotonic()
-        launch = [sys.executable, "-S", "-c", LAUNCHER, *command, *SCHEMES[scheme].split()]
-        peak = int(subprocess.run(launch, check=True, capture_output=True, text=True).stdout)
-        seconds = time.monotonic() - start
+        command += SCHEMES[scheme].split()
+        made = run_process(command, 3600, folder.with_suffix(".log"))
+        if made["failure"]:
+            raise SystemExit(f"{scheme}: {made['failure']}")
         command = [options.mezzo, "evaluate", folder, "--data", options.text, "--windows", options.windows, "--json"]
         command += ["--reference", options.model]
         figures = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
@@ -62,7 +56,7 @@ def main():
         size = sum(f.stat().st_size for f in folder.iterdir())
         print(
             f"| {scheme} | {figures['perplexity']['value']:.3f} | {kl['value']:.4f} ± {kl['standard_error']:.4f} "
-            f"| {top['value']:.1%} | {seconds:.0f} | {peak / 1e6:.0f} | {size / 1e6:.0f} |",
+            f"| {top['value']:.1%} | {made['seconds']:.0f} | {made['peak_bytes'] / 1e6:.0f} | {size / 1e6:.0f} |",
             flush=True,
         )
 

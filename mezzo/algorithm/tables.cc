@@ -1,9 +1,8 @@
 #include "mezzo/algorithm/tables.h"
 
 #include <algorithm>
-#include <cmath>
 
-#include "mezzo/runtime/session.h"
+#include "mezzo/tensor/row_codes.h"
 
 namespace mezzo {
 namespace {
@@ -13,22 +12,6 @@ constexpr int64_t kSmallest = 1 << 16;
 bool ReadsRows(const Node& node, const std::string& table) {
   return node.Is("Gather") && node.Int("axis", 0) == 0 && node.inputs[0] == table &&
          node.inputs[1] != table;
-}
-
-// Rows of int8 codes, and the scale of each row as a column.
-std::pair<Tensor, Tensor> Encode(const Tensor& table) {
-  const int64_t rows = table.dim(0), cols = table.dim(1);
-  Tensor codes(DType::kInt8, table.shape()), scales(DType::kFloat32, {rows, 1});
-  for (int64_t r = 0; r < rows; ++r) {
-    const float* x = table.data<float>() + r * cols;
-    float top = 0;
-    for (int64_t c = 0; c < cols; ++c) top = std::max(top, std::fabs(x[c]));
-    const float scale = std::max(top / 127, __FLT_MIN__);
-    scales.data<float>()[r] = scale;
-    for (int64_t c = 0; c < cols; ++c)
-      codes.data<int8_t>()[r * cols + c] = static_cast<int8_t>(std::nearbyint(x[c] / scale));
-  }
-  return {std::move(codes), std::move(scales)};
 }
 
 }  // namespace
@@ -54,8 +37,9 @@ void StoreTable(Graph& graph, const std::string& table) {
           " that only Gather reads");
   const std::string codes = FreshName(graph, table + "_quantized"),
                     scales = FreshName(graph, table + "_scale");
-  std::tie(graph.initializers[codes], graph.initializers[scales]) =
-      Encode(graph.initializers.at(table));
+  const RowCodes rows = RoundRows(graph.initializers.at(table));
+  graph.initializers[codes] = Tensor::Of(rows.codes, {rows.rows, rows.cols});
+  graph.initializers[scales] = Tensor::Of(rows.scales, {rows.rows, 1});
   std::vector<Node> nodes;
   for (const Node& node : graph.nodes) {
     if (!ReadsRows(node, table)) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "mezzo/evaluate/metric.h"
 #include "mezzo/kernels/vmath/vmath.h"
 
 namespace mezzo {
@@ -43,20 +44,11 @@ struct TokenScore {
   bool same_top = false;
 };
 
-Mean MeanOf(const std::vector<double>& v) {
-  const auto n = static_cast<double>(v.size());
-  double sum = 0, squares = 0;
-  for (const double x : v) sum += x;
-  const double mean = sum / n;
-  for (const double x : v) squares += (x - mean) * (x - mean);
-  return {mean, n > 1 ? std::sqrt(squares / (n - 1) / n) : NAN};
-}
-
 template <class F>
 Mean MeanOver(const std::vector<TokenScore>& scores, F f) {
-  std::vector<double> v;
-  for (const TokenScore& s : scores) v.push_back(f(s));
-  return MeanOf(v);
+  RunningMean mean;
+  for (const TokenScore& s : scores) mean.Add(f(s));
+  return {mean.mean(), mean.standard_error()};
 }
 
 // exp of a mean, with the error that follows.

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <numeric>
 
 #include "mezzo/base/error.h"
@@ -13,14 +12,7 @@ namespace {
 
 constexpr int64_t kLanes = 16;  // rows that go together
 
-float ToBFloat16(float x) {  // nearest, ties to even
-  uint32_t bits;
-  std::memcpy(&bits, &x, 4);
-  bits += 0x7fff + (bits >> 16 & 1);
-  bits &= 0xffff0000;
-  std::memcpy(&x, &bits, 4);
-  return x;
-}
+float ToBFloat16(float x) { return BFloat16ToFloat(FloatToBFloat16(x)); }
 
 // Inside each group the inputs that carry most first, and the groups by their largest.
 std::vector<int64_t> GroupAwareOrder(const Hessian& h, int64_t group) {

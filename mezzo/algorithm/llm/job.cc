@@ -15,15 +15,11 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
-// sum over rows r of r^T H r.
-double Power(const Tensor& rows, const Hessian& h, const Threads& threads) {
-  const int64_t d = h.depth(), n = rows.dim(0);
-  std::vector<float> full(d * d);
-  for (int64_t i = 0; i < d; ++i)
-    for (int64_t j = 0; j <= i; ++j) full[i * d + j] = full[j * d + i] = h.At(i, j);
-  const PackedB b(full.data(), d, d, d, 1, threads);
+// sum over rows r of r^T H r, H packed.
+double Power(const Tensor& rows, const PackedB& h, const Threads& threads) {
+  const int64_t d = h.k(), n = rows.dim(0);
   std::vector<float> product(n * d);
-  Sgemm(rows.data<float>(), d, n, b, product.data(), d, {}, threads);
+  Sgemm(rows.data<float>(), d, n, h, product.data(), d, {}, threads);
   double sum = 0;
   for (int64_t i = 0; i < n * d; ++i) sum += double(product[i]) * rows.data<float>()[i];
   return sum;
@@ -31,11 +27,16 @@ double Power(const Tensor& rows, const Hessian& h, const Threads& threads) {
 
 double RelativeError(const Tensor& weight, const Tensor& rounded, const Hessian& h,
                      const Threads& threads) {
+  const int64_t d = h.depth();
+  std::vector<float> full(d * d);
+  for (int64_t i = 0; i < d; ++i)
+    for (int64_t j = 0; j <= i; ++j) full[i * d + j] = full[j * d + i] = h.At(i, j);
+  const PackedB packed(full.data(), d, d, d, 1, threads);
   Tensor difference = weight.Clone();
   for (int64_t i = 0; i < weight.numel(); ++i)
     difference.data<float>()[i] -= rounded.data<float>()[i];
-  const double power = Power(weight, h, threads);
-  return power > 0 ? Power(difference, h, threads) / power : 0;
+  const double power = Power(weight, packed, threads);
+  return power > 0 ? Power(difference, packed, threads) / power : 0;
 }
 
 Json ToJson(const LayerOutcome& l) {

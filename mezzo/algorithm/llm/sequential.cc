@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <span>
 
 namespace mezzo {
 
@@ -68,8 +69,7 @@ class BlockRun {
   std::vector<Tensor> Run() {
     std::vector<Graph> parts = CutBefore(graph_, LinearLayers(graph_));
     for (size_t i = 0; i < parts.size(); ++i) {
-      RunPart(parts[i],
-              std::vector<Graph>(parts.begin() + static_cast<int64_t>(i) + 1, parts.end()));
+      RunPart(parts[i], std::span(parts).subspan(i + 1));
       if (i + 1 < parts.size()) QuantizeLayers(parts[i + 1]);
     }
     std::vector<Tensor> y;
@@ -80,7 +80,7 @@ class BlockRun {
 
  private:
   // Afterwards only what later parts read is kept.
-  void RunPart(const Graph& part, const std::vector<Graph>& later) {
+  void RunPart(const Graph& part, std::span<const Graph> later) {
     std::set<std::string> read{graph_.outputs[0].name};
     for (const Graph& g : later)
       for (const ValueInfo& in : g.inputs) read.insert(in.name);

@@ -1,10 +1,10 @@
 #include "mezzo/import/llm/quantized.h"
 
-#include <cmath>
 #include <cstring>
 #include <nlohmann/json.hpp>
 
 #include "mezzo/base/error.h"
+#include "mezzo/format/half.h"
 
 namespace mezzo {
 namespace {
@@ -74,30 +74,6 @@ Json ToJson(const LlmQuantization& q) {
           {"activation_group", q.activation_group}};
 }
 
-Tensor RowCodes::Dequantize() const {
-  Tensor t(DType::kFloat32, {rows, cols});
-  for (int64_t r = 0; r < rows; ++r)
-    for (int64_t i = r * cols; i < (r + 1) * cols; ++i)
-      t.data<float>()[i] = scales[r] * static_cast<float>(codes[i]);
-  return t;
-}
-
-RowCodes RoundRows(const Tensor& matrix) {
-  RowCodes out{matrix.dim(0), matrix.dim(1)};
-  out.codes.resize(matrix.numel());
-  const float* x = matrix.data<float>();
-  for (int64_t r = 0; r < out.rows; ++r) {
-    float top = 0;
-    for (int64_t c = 0; c < out.cols; ++c) top = std::max(top, std::fabs(x[r * out.cols + c]));
-    Require(std::isfinite(top), "row ", r, " is not finite");
-    const float scale = std::max(top / 127, __FLT_MIN__);
-    out.scales.push_back(scale);
-    for (int64_t i = r * out.cols; i < (r + 1) * out.cols; ++i)
-      out.codes[i] = static_cast<int8_t>(std::nearbyint(x[i] / scale));
-  }
-  return out;
-}
-
 std::optional<GroupCodes> ReadGroupCodes(const Checkpoint& c, const std::string& name,
                                          const GroupFormat& format, const Shape& shape) {
   if (!c.tensors.contains(name + ".weight_packed")) return std::nullopt;
@@ -123,7 +99,7 @@ std::optional<GroupCodes> ReadGroupCodes(const Checkpoint& c, const std::string&
 std::optional<RowCodes> ReadRowCodes(const Checkpoint& c, const std::string& name,
                                      const Shape& shape) {
   if (!c.tensors.contains(name + ".weight_codes")) return std::nullopt;
-  RowCodes r{shape[0], shape[1]};
+  RowCodes r{shape[0], shape[1], {}, {}};
   const auto bytes = At(c, name + ".weight_codes", Storage::kI8, shape).bytes;
   r.codes.resize(bytes.size());
   std::memcpy(r.codes.data(), bytes.data(), bytes.size());
@@ -135,8 +111,8 @@ std::vector<TensorBytes> Packed(const std::string& name, const GroupCodes& g) {
   std::vector<uint8_t> nibbles(g.codes.size() / 2);
   for (size_t i = 0; i < nibbles.size(); ++i)
     nibbles[i] = static_cast<uint8_t>(g.codes[2 * i] | g.codes[2 * i + 1] << 4);
-  std::vector<uint16_t> scales;  // the upper halves: scales are bfloat16 values
-  for (const float s : g.scales) scales.push_back(std::bit_cast<uint32_t>(s) >> 16);
+  std::vector<uint16_t> scales;
+  for (const float s : g.scales) scales.push_back(FloatToBFloat16(s));
   const Shape by_group{g.rows, g.groups()};
   std::vector<TensorBytes> t{
       Bytes(name + ".weight_packed", Storage::kU8, {g.rows, g.cols / 2}, nibbles),

@@ -23,6 +23,7 @@
 
 #include "mezzo/checkpoint/checkpoint.h"
 #include "mezzo/tensor/group_codes.h"
+#include "mezzo/tensor/row_codes.h"
 
 namespace mezzo {
 
@@ -35,16 +36,6 @@ struct LlmQuantization {
 // FileError beginning with `where`, naming the field.
 LlmQuantization QuantizationFromJson(const nlohmann::ordered_json& json, const std::string& where);
 nlohmann::ordered_json ToJson(const LlmQuantization& q);
-
-// Int8 codes with a scale for each row: row r is scale[r] * codes[r].
-struct RowCodes {
-  int64_t rows = 0, cols = 0;
-  std::vector<int8_t> codes;
-  std::vector<float> scales;
-
-  Tensor Dequantize() const;
-};
-RowCodes RoundRows(const Tensor& matrix);
 
 // Of a layer called `name`: "model.layers.0.mlp.up_proj". None if the checkpoint has no such codes;
 // FileError if they have other shapes.
