@@ -29,8 +29,8 @@ struct Threads::Pool {
   std::mutex mutex;
   std::condition_variable wake, done;
   std::atomic<uint64_t> generation{0};
-  bool open = false;  // the present job still takes workers
-  size_t busy = 0;    // workers that are in it
+  bool open = false;            // the present job still takes workers
+  std::atomic<size_t> busy{0};  // workers that are in it
   bool stop = false;
 
   const std::function<void(size_t, size_t)>* body = nullptr;  // (part, worker)
@@ -51,17 +51,18 @@ struct Threads::Pool {
     for (std::thread& t : workers) t.join();
   }
 
-  // Jobs of one inference follow each other within microseconds: worth a look before going to
-  // sleep. The time is bounded, so that a crowded machine does not spin.
-  void AwaitBriefly(uint64_t seen) const {
-    for (int i = 0; i < 2000 && generation.load(std::memory_order_relaxed) == seen; ++i)
-      __builtin_ia32_pause();
+  // Jobs of one inference follow each other within microseconds, and their parts end together:
+  // worth a look before going to sleep. The time is bounded, so that a crowded machine does not
+  // spin.
+  template <class F>
+  static void AwaitBriefly(const F& over) {
+    for (int i = 0; i < 2000 && !over(); ++i) __builtin_ia32_pause();
   }
 
   void Work(size_t worker) {
     uint64_t seen = 0;
     for (;;) {
-      AwaitBriefly(seen);
+      AwaitBriefly([&] { return generation.load(std::memory_order_relaxed) != seen; });
       std::unique_lock lock(mutex);
       wake.wait(lock, [&] { return stop || generation != seen; });
       if (stop) return;
@@ -102,6 +103,7 @@ struct Threads::Pool {
     }
     wake.notify_all();
     Drain(0);
+    AwaitBriefly([&] { return busy.load(std::memory_order_relaxed) == 0; });
     std::unique_lock lock(mutex);
     open = false;
     done.wait(lock, [&] { return busy == 0; });

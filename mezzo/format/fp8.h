@@ -42,4 +42,14 @@ inline float RoundToFp8(Fp8Format f, float x) {
   return std::copysign(std::nearbyint(magnitude / step) * step, x);
 }
 
+// The code of the nearest E4M3FN value.
+inline uint8_t FloatToFp8E4M3(float x) {
+  const float v = RoundToFp8(kE4M3FN, x);
+  const uint32_t bits = std::bit_cast<uint32_t>(v), sign = bits >> 24 & 0x80;
+  const float magnitude = std::fabs(v);
+  const uint32_t code = magnitude < 0x1p-6f ? static_cast<uint32_t>(magnitude * 512)
+                                            : (bits >> 20 & 0x7ff) - (120 << 3);
+  return static_cast<uint8_t>(sign | code);
+}
+
 }  // namespace mezzo

@@ -136,7 +136,7 @@ void RunAt(const Operands& o, const Stretch& s, int64_t r0, int64_t r1, int64_t 
   const Tile tile{o.a.segments + r0 * o.a.taps,
                   o.a.taps,
                   o.b.panel(p) + (s.tap * o.a.depth + s.begin) * kWidth,
-                  o.b.k() * kWidth,
+                  o.b.panel_stride(),
                   o.c + r0 * o.c_stride + p * kWidth,
                   o.c_stride,
                   init,
@@ -167,7 +167,11 @@ void RunStretch(const Operands& o, int64_t m, int64_t panel_begin, int64_t panel
 
 PackedB::PackedB(const float* b, int64_t k, int64_t n, int64_t row_stride, int64_t column_stride,
                  const Threads& threads)
-    : k_(k), n_(n), data_(Tensor::Zeros(DType::kFloat32, {panels() * k * kWidth})) {
+    : k_(k),
+      n_(n),
+      panel_stride_(k * kWidth),
+      data_(Tensor::Zeros(DType::kFloat32, {panels() * k * kWidth})) {
+  panels_ = data_.data<float>();
   if (k == 0) return;  // b may be null
   float* const packed = data_.data<float>();
   threads.For(panels(), std::max<int64_t>(1, 8192 / (k * kWidth + 1)), [&](size_t p0, size_t p1) {
@@ -180,6 +184,12 @@ PackedB::PackedB(const float* b, int64_t k, int64_t n, int64_t row_stride, int64
           to[i * kWidth + j] = from[i * row_stride + j * column_stride];
     }
   });
+}
+
+PackedB PackedB::View(const float* panels, int64_t k, int64_t n, int64_t panel_stride) {
+  PackedB b;
+  b.k_ = k, b.n_ = n, b.panel_stride_ = panel_stride, b.panels_ = panels;
+  return b;
 }
 
 void SgemmBlock(const GemmRows& a, int64_t m, const PackedB& b, int64_t panel_begin,

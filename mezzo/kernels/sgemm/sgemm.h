@@ -27,15 +27,19 @@ class PackedB {
   // B[i][j] = b[i * row_stride + j * column_stride]; row_stride 1 packs a transposed matrix.
   PackedB(const float* b, int64_t k, int64_t n, int64_t row_stride, int64_t column_stride,
           const Threads& threads);
+  // A view of panels, 32-byte aligned and `panel_stride` numbers apart, that outlive it.
+  static PackedB View(const float* panels, int64_t k, int64_t n, int64_t panel_stride);
 
   int64_t k() const { return k_; }
   int64_t n() const { return n_; }
   int64_t panels() const { return (n_ + kWidth - 1) / kWidth; }
-  const float* panel(int64_t p) const { return data_.data<float>() + p * k_ * kWidth; }
+  int64_t panel_stride() const { return panel_stride_; }
+  const float* panel(int64_t p) const { return panels_ + p * panel_stride_; }
 
  private:
-  int64_t k_ = 0, n_ = 0;
-  Tensor data_;
+  int64_t k_ = 0, n_ = 0, panel_stride_ = 0;
+  const float* panels_ = nullptr;
+  Tensor data_;  // of none if a view
 };
 
 // Rows of A, for some consecutive rows of C.

@@ -77,21 +77,34 @@ inline float MaxOf(const float* x, size_t n, float start) {
   for (int j = 1; j < 8; ++j) r = m[j] > r || m[j] != m[j] ? m[j] : r;
   return r;
 }
-inline double SumOf(const float* x, size_t n) {
+// Zeros behind the last element change nothing.
+template <class F>
+inline double SumOf(const float* x, size_t n, const F& f) {
   typedef float F4 __attribute__((vector_size(16)));
   typedef double D4 __attribute__((vector_size(32)));
   D4 sum[2] = {};
-  size_t i = 0;
-  for (; i + 8 <= n; i += 8)
+  const auto add = [&](const float* eight) {
     for (int h = 0; h < 2; ++h) {
       F4 v;
-      std::memcpy(&v, x + i + 4 * h, sizeof(v));
-      sum[h] += __builtin_convertvector(v, D4);
+      std::memcpy(&v, eight + 4 * h, sizeof(v));
+      sum[h] += f(__builtin_convertvector(v, D4));
     }
-  double tail = 0;
-  for (; i < n; ++i) tail += x[i];
+  };
+  size_t i = 0;
+  for (; i + 8 <= n; i += 8) add(x + i);
+  if (i < n) {
+    float tail[8] = {};
+    std::memcpy(tail, x + i, (n - i) * sizeof(float));
+    add(tail);
+  }
   const D4 s = sum[0] + sum[1];
-  return (s[0] + s[2]) + (s[1] + s[3]) + tail;
+  return (s[0] + s[2]) + (s[1] + s[3]);
+}
+inline double SumOf(const float* x, size_t n) {
+  return SumOf(x, n, [](auto v) { return v; });
+}
+inline double SumOfSquares(const float* x, size_t n) {
+  return SumOf(x, n, [](auto v) { return v * v; });
 }
 
 }  // namespace mezzo::vmath

@@ -7,7 +7,7 @@
 #include <cmath>
 
 #include "mezzo/kernels/sgemm/sgemm.h"
-#include "mezzo/kernels/vmath/vmath.h"
+#include "mezzo/kernels/vmath/rows.h"
 #include "mezzo/runtime/ops/families.h"
 #include "mezzo/runtime/ops/float_io.h"
 #include "mezzo/runtime/ops/strided_copy.h"
@@ -117,14 +117,6 @@ struct Job {
   Tensor& y;
 };
 
-// In place: scores to probabilities.
-void Softmax(float* row, int64_t n) {
-  const float top = vmath::MaxOf(row, n, kMasked);
-  vmath::Map(row, row, n, [&](vmath::F8 v) { return vmath::Exp(v - top); });
-  const auto scale = static_cast<float>(1 / vmath::SumOf(row, n));
-  for (int64_t i = 0; i < n; ++i) row[i] *= scale;
-}
-
 // One row of scores of sample b, head h, query i.
 void FinishRow(const Job& j, int64_t b, int64_t h, int64_t i, float* row, float* bias) {
   const int64_t keys = j.k.dim(2);
@@ -141,7 +133,7 @@ void FinishRow(const Job& j, int64_t b, int64_t h, int64_t i, float* row, float*
   for (int64_t k = 0; k < keys; ++k) row[k] = bias[k] == kMasked ? kMasked : row[k] + bias[k];
   show(kBiased);
   if (any)
-    Softmax(row, keys);
+    SoftmaxRow(row, keys);
   else
     std::fill(row, row + keys, 0.0f);
   show(kSoftmax);

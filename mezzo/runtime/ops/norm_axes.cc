@@ -2,12 +2,24 @@
 // LpNormalization, MeanVarianceNormalization.
 #include <cmath>
 
+#include "mezzo/kernels/vmath/rows.h"
 #include "mezzo/runtime/ops/float_io.h"
 #include "mezzo/runtime/ops/norm.h"
 #include "mezzo/runtime/ops/op_util.h"
 #include "mezzo/runtime/ops/strided_copy.h"
 
 namespace mezzo {
+
+CenterAndFactor LayerNormRow(const float* x, const float* scale, const float* bias, int64_t n,
+                             float epsilon, float* y) {
+  const Moments m = MomentsOf(x, n);
+  const auto center = static_cast<float>(m.mean);
+  const auto factor = static_cast<float>(1.0 / std::sqrt(m.variance + epsilon));
+  for (int64_t i = 0; i < n; ++i)
+    y[i] = (x[i] - center) * factor * (scale ? scale[i] : 1.0f) + (bias ? bias[i] : 0.0f);
+  return {center, factor};
+}
+
 namespace {
 
 // A scale or bias that broadcasts to x, seen from rows of `length`: element j of row r is
@@ -63,15 +75,10 @@ void LayerNormalization(OpContext& ctx) {
   Tensor mean(DType::kFloat32, rows.statistics), inverse(DType::kFloat32, rows.statistics);
   ctx.threads.For(rows.count, 1 + kGrain / (4 * rows.length), [&](size_t begin, size_t end) {
     for (size_t r = begin; r < end; ++r) {
-      const float* in = x.data<float>() + r * rows.length;
-      const Moments m = MomentsOf(in, rows.length);
-      const float center = mean.data<float>()[r] = static_cast<float>(m.mean);
-      const float factor = inverse.data<float>()[r] =
-          static_cast<float>(1.0 / std::sqrt(m.variance + epsilon));
-      const float *s = scale.Row(r, rows.length), *b = bias.Row(r, rows.length);
-      float* out = y.data<float>() + r * rows.length;
-      for (int64_t i = 0; i < rows.length; ++i)
-        out[i] = (in[i] - center) * factor * (s ? s[i] : 1.0f) + (b ? b[i] : 0.0f);
+      const auto [center, factor] = LayerNormRow(
+          x.data<float>() + r * rows.length, scale.Row(r, rows.length), bias.Row(r, rows.length),
+          rows.length, epsilon, y.data<float>() + r * rows.length);
+      mean.data<float>()[r] = center, inverse.data<float>()[r] = factor;
     }
   });
   ctx.out[0] = y;
@@ -87,14 +94,8 @@ void RmsNormalization(OpContext& ctx) {
   Tensor y(DType::kFloat32, x.shape());
   ctx.threads.For(rows.count, 1 + kGrain / (4 * rows.length), [&](size_t begin, size_t end) {
     for (size_t r = begin; r < end; ++r) {
-      const float* in = x.data<float>() + r * rows.length;
-      double squares = 0;
-      for (int64_t i = 0; i < rows.length; ++i) squares += static_cast<double>(in[i]) * in[i];
-      const auto factor =
-          static_cast<float>(1.0 / std::sqrt(squares / static_cast<double>(rows.length) + epsilon));
-      const float* s = scale.Row(r, rows.length);
-      float* out = y.data<float>() + r * rows.length;
-      for (int64_t i = 0; i < rows.length; ++i) out[i] = in[i] * factor * (s ? s[i] : 1.0f);
+      RmsNormRow(x.data<float>() + r * rows.length, scale.Row(r, rows.length), rows.length, epsilon,
+                 y.data<float>() + r * rows.length);
     }
   });
   ctx.out[0] = y;

@@ -5,6 +5,8 @@
 // Per row and group scale = max|x| / (448 or 127), y = scale * round(x / scale): dynamic, so that a
 // row's result depends on that row alone. The products that hardware forms from such codes are
 // sums of the same values.
+#include "mezzo/runtime/ops/quantize_rows.h"
+
 #include <algorithm>
 #include <cmath>
 
@@ -13,7 +15,6 @@
 #include "mezzo/runtime/ops/families.h"
 
 namespace mezzo {
-namespace {
 
 void QuantizeGroup(const float* x, int64_t n, bool fp8, float* y) {
   float top = 0;
@@ -22,6 +23,8 @@ void QuantizeGroup(const float* x, int64_t n, bool fp8, float* y) {
   for (int64_t i = 0; i < n; ++i)
     y[i] = scale * (fp8 ? RoundToFp8(kE4M3FN, x[i] / scale) : std::nearbyint(x[i] / scale));
 }
+
+namespace {
 
 void QuantizeRows(OpContext& ctx) {
   const Tensor& x = ctx.Plain(0);

@@ -1,5 +1,6 @@
 // RotaryEmbedding (opset 23): (x1, x2) to (cos x1 - sin x2, sin x1 + cos x2), where the pairs are
 // the two halves of the rotated channels, or neighbours if interleaved.
+#include "mezzo/kernels/vmath/rows.h"
 #include "mezzo/runtime/ops/attention.h"
 
 namespace mezzo {
@@ -10,11 +11,11 @@ struct Rotation {
   bool interleaved;
 
   void Apply(const float* x, const float* cos, const float* sin, float* y) const {
+    if (!interleaved) return RotateHalves(x, cos, sin, half, y);
     for (int64_t i = 0; i < half; ++i) {
-      const int64_t a = interleaved ? 2 * i : i, b = interleaved ? 2 * i + 1 : half + i;
-      const float x1 = x[a], x2 = x[b];
-      y[a] = cos[i] * x1 - sin[i] * x2;
-      y[b] = sin[i] * x1 + cos[i] * x2;
+      const float a = x[2 * i], b = x[2 * i + 1];
+      y[2 * i] = cos[i] * a - sin[i] * b;
+      y[2 * i + 1] = sin[i] * a + cos[i] * b;
     }
   }
 };

@@ -1,0 +1,77 @@
+#include <immintrin.h>
+
+#include <algorithm>
+#include <bit>
+#include <cfloat>
+#include <cmath>
+
+#include "mezzo/kernels/group_gemm/group_gemm.h"
+#include "mezzo/kernels/vmath/vector.h"
+
+namespace mezzo {
+namespace {
+
+using vmath::F8;
+using vmath::I8;
+
+// Compared as integers, which have the order of magnitudes, and NaN above them all.
+float LargestMagnitude(const float* x, int64_t n) {
+  __m256i m = _mm256_setzero_si256();
+  for (int64_t i = 0; i < n; i += 8)
+    m = _mm256_max_epi32(m, (__m256i)vmath::Abs(vmath::Load(x + i)));
+  alignas(32) int32_t lanes[8];
+  _mm256_store_si256(reinterpret_cast<__m256i*>(lanes), m);
+  return std::bit_cast<float>(*std::max_element(lanes, lanes + 8));
+}
+
+// Codes of n values, a multiple of 8; returns their sum.
+int32_t RoundTo(const float* x, int64_t n, float scale, int8_t* codes) {
+  I8 sum{};
+  for (int64_t i = 0; i < n; i += 8) {
+    const auto c = (I8)_mm256_cvtps_epi32(vmath::Load(x + i) / scale);
+    sum += c;
+    const __m128i half = _mm_packs_epi32(_mm256_castsi256_si128((__m256i)c),
+                                         _mm256_extracti128_si256((__m256i)c, 1));
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(codes + i), _mm_packs_epi16(half, half));
+  }
+  int32_t total = 0;
+  for (int i = 0; i < 8; ++i) total += sum[i];
+  return total;
+}
+
+}  // namespace
+
+void GroupActivations::RoundToken(const float* x, int64_t token, int64_t scale_group) {
+  const int64_t at = token * groups_;
+  int8_t* const codes = codes_ + token * stride_;
+  for (int64_t begin = 0; begin < depth_; begin += scale_group) {
+    const float largest = LargestMagnitude(x + begin, scale_group) / 127;
+    const float scale = largest < FLT_MIN ? FLT_MIN : largest;  // NaN stays
+    for (int64_t k = begin; k < begin + scale_group; k += group_) {
+      scales_[at + k / group_] = scale;
+      sums_[at + k / group_] = RoundTo(x + k, group_, scale, codes + k);
+    }
+  }
+}
+
+void GroupActivations::Round(const float* x, int64_t x_stride, int64_t tokens, int64_t depth,
+                             int64_t scale_group, int64_t group, const Threads& threads) {
+  if (scale_group == 0) scale_group = depth;
+  Require(group > 0 && group % 8 == 0 && scale_group % group == 0 && depth % scale_group == 0,
+          "activations of ", depth, " columns with a scale for ", scale_group,
+          " in products of groups of ", group);
+  tokens_ = tokens, depth_ = depth, group_ = group, groups_ = depth / group;
+  // An odd number of cache lines, so that neighbouring tokens do not fall into the same sets.
+  stride_ = ((depth + 63) / 64 | 1) * 64;
+  if (!storage_.defined() || storage_.numel() < tokens * stride_)
+    storage_ = Tensor(DType::kInt8, {tokens * stride_});
+  codes_ = storage_.data<int8_t>();
+  scales_.resize(tokens * groups_);
+  sums_.resize(tokens * groups_);
+  threads.For(tokens, 1 + 8192 / depth, [&](size_t begin, size_t end) {
+    for (auto t = static_cast<int64_t>(begin); t < static_cast<int64_t>(end); ++t)
+      RoundToken(x + t * x_stride, t, scale_group);
+  });
+}
+
+}  // namespace mezzo

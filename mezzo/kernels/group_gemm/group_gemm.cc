@@ -1,0 +1,73 @@
+#include "mezzo/kernels/group_gemm/group_gemm.h"
+
+#include <algorithm>
+
+#include "mezzo/base/cpu.h"
+#include "mezzo/kernels/group_gemm/group_gemm_avx2.h"
+#include "mezzo/kernels/sgemm/sgemm.h"
+
+namespace mezzo {
+namespace {
+
+// Stretches of panels of several matrices, numbered through.
+class PanelList {
+ public:
+  explicit PanelList(std::span<const GroupProduct> products) : products_(products) {
+    for (const GroupProduct& p : products) total_ += p.w->panels();
+  }
+  int64_t total() const { return total_; }
+  // f(product, begin, end) for the panels [begin, end) of the list.
+  template <class F>
+  void ForStretch(int64_t begin, int64_t end, const F& f) const {
+    for (const GroupProduct& p : products_) {
+      const int64_t n = p.w->panels();
+      if (begin < n && end > 0) f(p, std::max<int64_t>(begin, 0), std::min(end, n));
+      begin -= n, end -= n;
+    }
+  }
+
+ private:
+  std::span<const GroupProduct> products_;
+  int64_t total_ = 0;
+};
+
+constexpr int64_t kFewTokens = 3;    // up to here codes are unpacked in registers
+constexpr int64_t kTokenBlock = 64;  // whose codes of a group stay in the first-level cache
+constexpr int64_t kPanelBlock = 8;   // panels for a thread at a time
+
+}  // namespace
+
+void GroupGemm(const GroupActivations& x, std::span<const GroupProduct> products,
+               const Threads& threads) {
+  for (const GroupProduct& p : products)
+    Require(PackedGroups::HasIntegers(p.w->format()) && p.w->group() == x.group() &&
+                p.w->depth() == x.depth(),
+            "a product of ", x.depth(), " columns in groups of ", x.group(), " with ", p.w->depth(),
+            " in groups of ", p.w->group());
+  if (CurrentIsa() == Isa::kPlain) {
+    for (const GroupProduct& p : products) GroupGemmRef(x, p);
+    return;
+  }
+  const PanelList panels(products);
+  if (x.tokens() <= kFewTokens) {
+    // Equal shares, so that every thread streams one stretch of memory.
+    threads.For(panels.total(), 4, [&](size_t begin, size_t end) {
+      panels.ForStretch(begin, end, [&](const GroupProduct& p, int64_t b, int64_t e) {
+        GroupGemmFewAvx2(x, p, b, e);
+      });
+    });
+    return;
+  }
+  const int64_t cuts = (panels.total() + kPanelBlock - 1) / kPanelBlock;
+  const int64_t blocks = (x.tokens() + kTokenBlock - 1) / kTokenBlock;
+  threads.Each(cuts * blocks, [&](size_t job, size_t) {
+    const int64_t cut = static_cast<int64_t>(job) / blocks, block = job % blocks;
+    const int64_t begin = x.tokens() * block / blocks, end = x.tokens() * (block + 1) / blocks;
+    panels.ForStretch(cut * kPanelBlock, (cut + 1) * kPanelBlock,
+                      [&](const GroupProduct& p, int64_t b, int64_t e) {
+                        GroupGemmManyAvx2(x, p, b, e, begin, end);
+                      });
+  });
+}
+
+}  // namespace mezzo

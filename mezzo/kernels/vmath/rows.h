@@ -1,0 +1,42 @@
+// What transformers do to rows of numbers between their products: one definition for operators and
+// for the decoder, so that both give the same bits.
+#pragma once
+
+#include <cmath>
+
+#include "mezzo/kernels/vmath/vmath.h"
+
+namespace mezzo {
+
+// y = x / sqrt(mean(x^2) + epsilon) * scale; y may be x, scale null for ones.
+inline void RmsNormRow(const float* x, const float* scale, size_t n, float epsilon, float* y) {
+  const double mean = vmath::SumOfSquares(x, n) / static_cast<double>(n);
+  const vmath::F8 factor = vmath::Splat(static_cast<float>(1.0 / std::sqrt(mean + epsilon)));
+  vmath::Map(x, y, n, [&](vmath::F8 v) { return v * factor; });
+  if (scale) vmath::Map2(y, scale, y, n, [](vmath::F8 v, vmath::F8 s) { return v * s; });
+}
+
+// Scores to probabilities, in place. Zeros for -infinity behind the last score change nothing.
+inline void SoftmaxRow(float* row, size_t n) {
+  const float top = vmath::MaxOf(row, n, -INFINITY);
+  vmath::Map(row, row, n, [&](vmath::F8 v) { return vmath::Exp(v - top); });
+  const vmath::F8 scale = vmath::Splat(static_cast<float>(1 / vmath::SumOf(row, n)));
+  vmath::Map(row, row, n, [&](vmath::F8 v) { return v * scale; });
+}
+
+// (a, b) to (cos a - sin b, sin a + cos b) for the two halves of x; x may be y.
+inline void RotateHalves(const float* x, const float* cos, const float* sin, size_t half,
+                         float* y) {
+  for (size_t i = 0; i < half; ++i) {
+    const float a = x[i], b = x[half + i];
+    y[i] = cos[i] * a - sin[i] * b;
+    y[half + i] = sin[i] * a + cos[i] * b;
+  }
+}
+
+// y = gate * sigmoid(gate) * up; y may be gate or up.
+inline void SiluTimes(const float* gate, const float* up, size_t n, float* y) {
+  vmath::Map2(gate, up, y, n, [](vmath::F8 g, vmath::F8 u) { return g * vmath::Sigmoid(g) * u; });
+}
+
+}  // namespace mezzo
