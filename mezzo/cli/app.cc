@@ -20,6 +20,7 @@ int Main(int argc, char** argv) {
   AddEvaluate(app);
   AddCompare(app);
   AddBench(app);
+  AddGenerate(app);
   try {
     app.parse(argc, argv);
     RequireFile(std::fflush(stdout) == 0 && !std::ferror(stdout),

@@ -6,8 +6,10 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
+#include "mezzo/cli/bench_text.h"
 #include "mezzo/cli/commands.h"
 #include "mezzo/cli/options.h"
+#include "mezzo/import/llm/model.h"
 #include "mezzo/report/measure.h"
 
 namespace mezzo {
@@ -19,8 +21,14 @@ struct Options {
   std::string model;
   std::vector<std::string> shapes;
   ThreadOptions threads;
-  int runs = 30;
+  int runs = 0;  // 0: 30, of language models 5
+  int64_t prompt = 512, tokens = 64, depth = 0;
+  std::string kv = "float";
   bool layers = false, json = false, reference = false;
+
+  BenchTextOptions text() const {
+    return {model, kv, prompt, tokens, depth, runs > 0 ? runs : 5, threads.threads};
+  }
 };
 
 double Since(Clock::time_point start) {
@@ -43,6 +51,7 @@ Tensor Filled(DType dtype, const Shape& shape) {
 }
 
 void Run(const Options& o) {
+  if (LanguageModel::Recognizes(o.model)) return BenchText(o.text(), o.json);
   const auto start = Clock::now();
   const RunnableModel model = LoadRunnable(o.model);
   const Threads threads(o.threads.threads);
@@ -54,7 +63,8 @@ void Run(const Options& o) {
   session.Run(inputs);
   const double first_ns = Since(first_start);
   std::vector<double> runs;
-  for (int i = 0; i < o.runs; ++i) {
+  const int count = o.runs > 0 ? o.runs : 30;
+  for (int i = 0; i < count; ++i) {
     const auto begin = Clock::now();
     session.Run(inputs);
     runs.push_back(Since(begin));
@@ -63,7 +73,7 @@ void Run(const Options& o) {
   nlohmann::ordered_json json{{"model", o.model},
                               {"quantized", model.quantized},
                               {"threads", threads.count()},
-                              {"runs", o.runs},
+                              {"runs", count},
                               {"median_ms", median / 1e6},
                               {"min_ms", least / 1e6},
                               {"first_ms", first_ns / 1e6},
@@ -71,14 +81,14 @@ void Run(const Options& o) {
                               {"peak_memory_bytes", PeakMemoryBytes()}};
   std::vector<int64_t> sum(model.graph.nodes.size()), ns;
   if (o.layers) {
-    for (int i = 0; i < o.runs; ++i) {
+    for (int i = 0; i < count; ++i) {
       session.Profile(inputs, &ns);
       for (size_t k = 0; k < ns.size(); ++k) sum[k] += ns[k];
     }
     for (size_t k = 0; k < sum.size(); ++k)
       json["layers"].push_back({{"name", model.graph.nodes[k].name},
                                 {"operator", model.graph.nodes[k].op_type},
-                                {"ms", static_cast<double>(sum[k]) / o.runs / 1e6}});
+                                {"ms", static_cast<double>(sum[k]) / count / 1e6}});
   }
   if (o.json) {
     std::printf("%s\n", json.dump(1).c_str());
@@ -87,7 +97,7 @@ void Run(const Options& o) {
   std::printf(
       "%s (%s), %zu threads: median %s, min %s of %d runs; first %s, load %s, peak memory %s\n",
       o.model.c_str(), model.quantized ? "int8" : "float", threads.count(),
-      Milliseconds(median).c_str(), Milliseconds(least).c_str(), o.runs,
+      Milliseconds(median).c_str(), Milliseconds(least).c_str(), count,
       Milliseconds(first_ns).c_str(), Milliseconds(load_ns).c_str(),
       Bytes(PeakMemoryBytes()).c_str());
   if (!o.layers) return;
@@ -98,7 +108,7 @@ void Run(const Options& o) {
   for (const size_t k : order)
     if (static_cast<double>(sum[k]) > 0.002 * total)
       std::printf("%10s %5.1f%%  %-20s %s\n",
-                  Milliseconds(static_cast<double>(sum[k]) / o.runs).c_str(),
+                  Milliseconds(static_cast<double>(sum[k]) / count).c_str(),
                   100 * static_cast<double>(sum[k]) / total, model.graph.nodes[k].op_type.c_str(),
                   model.graph.nodes[k].name.c_str());
 }
@@ -108,13 +118,23 @@ void Run(const Options& o) {
 void AddBench(CLI::App& app) {
   CLI::App* cmd = app.add_subcommand("bench", "Latency, memory, per-layer times");
   auto o = std::make_shared<Options>();
-  cmd->add_option("model", o->model, "ONNX model, float or QDQ")->required();
+  cmd->add_option("model", o->model, "ONNX model, float or QDQ; or a language model")->required();
   cmd->add_option("--shape", o->shapes,
                   "NAME=1,3,224,224 for inputs with unknown dimensions (default: 1 each)");
   o->threads.Add(*cmd);
-  cmd->add_option("--runs", o->runs, "Timed runs")
-      ->capture_default_str()
+  cmd->add_option("--runs", o->runs, "Timed runs (default: 30; language models 5)")
       ->check(CLI::Range(1, 1000000));
+  cmd->add_option("--prompt", o->prompt, "Language models: tokens read at once")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  cmd->add_option("--tokens", o->tokens, "Language models: tokens made one by one")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  cmd->add_option("--depth", o->depth, "Language models: positions before the tokens made")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
+  cmd->add_option("--kv", o->kv, "Language models: keep keys and values in float, int8 or fp8")
+      ->capture_default_str();
   cmd->add_flag("--layers", o->layers, "Time of each node");
   cmd->add_flag("--reference", o->reference, "The plain loops instead of the fast kernels");
   cmd->add_flag("--json", o->json);

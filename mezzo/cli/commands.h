@@ -16,5 +16,6 @@ void AddQuantize(CLI::App& app);
 void AddEvaluate(CLI::App& app);
 void AddCompare(CLI::App& app);
 void AddBench(CLI::App& app);
+void AddGenerate(CLI::App& app);
 
 }  // namespace mezzo

@@ -11,7 +11,7 @@ namespace mezzo {
 namespace {
 
 struct Options {
-  std::string model, reference;
+  std::string model, reference, kv = "float";
   DataOptions data;
   ThreadOptions threads;
   size_t samples = 0, context = 512, windows = 0;
@@ -21,7 +21,7 @@ struct Options {
 void Run(const Options& o) {
   if (LanguageModel::Recognizes(o.model)) {
     EvaluateText(
-        {o.model, o.reference, o.data.data, o.context, o.windows, o.threads.threads, o.json});
+        {o.model, o.reference, o.data.data, o.kv, o.context, o.windows, o.threads.threads, o.json});
     return;
   }
   const RunnableModel model = LoadRunnable(o.model);
@@ -65,6 +65,8 @@ void AddEvaluate(CLI::App& app) {
   cmd->add_option("--context", o->context, "Language models: tokens of a window")
       ->capture_default_str();
   cmd->add_option("--windows", o->windows, "Language models: use the first so many (0: all)")
+      ->capture_default_str();
+  cmd->add_option("--kv", o->kv, "Language models: keep keys and values in float, int8 or fp8")
       ->capture_default_str();
   cmd->add_flag("--json", o->json);
   cmd->callback([o] { Run(*o); });

@@ -63,13 +63,13 @@ void EvaluateText(const TextOptions& o) {
   if (!o.reference.empty()) reference = LanguageModel::Open(o.reference);
   const auto windows = WindowsOf(TokenizerOf(o.model), ReadFile(o.text), o.context, o.windows);
   const Threads threads(o.threads);
-  Progress progress(
-      "evaluating",
-      static_cast<size_t>(model.config().layers + (reference ? reference->config().layers : 0)));
+  const ReadOptions ours{threads, ParseKvFormat(o.kv)}, plain{threads};
+  Progress progress("evaluating", ReadSteps(model, windows, ours) +
+                                      (reference ? ReadSteps(*reference, windows, plain) : 0));
   const auto step = [&] { progress.Step(); };
-  const FinalStates states = ReadText(model, windows, threads, step);
+  const FinalStates states = ReadText(model, windows, ours, step);
   std::optional<FinalStates> truth;
-  if (reference) truth = ReadText(*reference, windows, threads, step);
+  if (reference) truth = ReadText(*reference, windows, plain, step);
   const TextScore score = ScoreText(states, truth ? &*truth : nullptr, windows, threads);
   if (o.json)
     std::printf("%s\n", Json(o, score).dump(1).c_str());

@@ -15,8 +15,10 @@ namespace {
 
 LlmQuantization Stored(const LlmQuantizeOptions& o) {
   LlmQuantization q;
-  q.format = {FindCodebook(o.codes), o.group, o.zero_points, {}};
-  Require(q.format.codes != nullptr, "--codes: got ", o.codes, ", needs int4, nf4 or iq4nl");
+  // Products of integers want codes that stand for integers.
+  const std::string codes = !o.codes.empty() ? o.codes : o.scheme == "w4a8-int8" ? "nf4i" : "nf4";
+  q.format = {FindCodebook(codes), o.group, o.zero_points, {}};
+  Require(q.format.codes != nullptr, "--codes: got ", codes, ", needs ", CodebookNames());
   Require(!o.zero_points || o.codes == "int4", "--zero-points needs --codes int4");
   Require(o.group > 0 && o.group % 2 == 0, "--group-size: got ", o.group,
           ", needs a positive even number");
@@ -40,8 +42,9 @@ LlmQuantization Stored(const LlmQuantizeOptions& o) {
 void LlmQuantizeOptions::Add(CLI::App& app) {
   app.add_option("--scheme", scheme, "Language models: w4a8-fp8, w4a8-int8 or w4a16")
       ->capture_default_str();
-  app.add_option("--codes", codes, "Language models: what four bits stand for: int4, nf4 or iq4nl")
-      ->capture_default_str();
+  app.add_option("--codes", codes,
+                 "Language models: what four bits stand for: " + CodebookNames() +
+                     " (default: nf4i for w4a8-int8, else nf4)");
   app.add_option("--group-size", group, "Language models: inputs that share a scale")
       ->capture_default_str();
   app.add_option("--activation-group", activation_group,

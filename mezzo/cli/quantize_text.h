@@ -7,7 +7,7 @@
 namespace mezzo {
 
 struct LlmQuantizeOptions {
-  std::string scheme = "w4a8-fp8", codes = "nf4";
+  std::string scheme = "w4a8-fp8", codes;
   int64_t group = 64, activation_group = -1;
   size_t context = 512, windows = 20;
   double damping = 0.01;

@@ -77,19 +77,9 @@ Tensor Rows(const Tensor& x, int64_t begin, int64_t end) {
   return rows;
 }
 
-// Runs the head on some of a window's states.
-class Predictor {
- public:
-  explicit Predictor(const FinalStates& states) : states_(states), session_(states.head, {}) {}
-
-  Tensor Logits(size_t window, int64_t begin, int64_t end) const {
-    return session_.Run({{"x", Rows(states_.hidden[window], begin, end)}})[0];
-  }
-
- private:
-  const FinalStates& states_;
-  Session session_;
-};
+bool Decodes(const LanguageModel& model, const ReadOptions& options) {
+  return model.config().quantization || options.kv != KvFormat::kFloat;
+}
 
 }  // namespace
 
@@ -109,17 +99,36 @@ std::vector<Window> CutWindows(const std::vector<int32_t>& tokens, size_t contex
   return windows;
 }
 
+std::function<Tensor(const Tensor&)> GraphHead(Graph head) {
+  const auto graph = std::make_shared<const Graph>(std::move(head));
+  const auto session = std::make_shared<const Session>(*graph, SessionOptions{});
+  return [graph, session](const Tensor& rows) { return session->Run({{"x", rows}})[0]; };
+}
+
+size_t ReadSteps(const LanguageModel& model, const std::vector<Window>& windows,
+                 const ReadOptions& options) {
+  return Decodes(model, options) ? windows.size() : static_cast<size_t>(model.config().layers);
+}
+
 FinalStates ReadText(const LanguageModel& model, const std::vector<Window>& windows,
-                     const Threads& threads, const std::function<void()>& step) {
-  return {RunBlocks(model, windows, threads, step), model.Head()};
+                     const ReadOptions& options, const std::function<void()>& step) {
+  if (!Decodes(model, options))
+    return {RunBlocks(model, windows, options.threads, step), GraphHead(model.Head())};
+  size_t longest = 1;
+  for (const Window& w : windows) longest = std::max(longest, w.size());
+  const auto decoder = std::make_shared<Decoder>(
+      model, DecoderOptions{static_cast<int64_t>(longest), options.kv, options.threads});
+  FinalStates states{{}, [decoder](const Tensor& rows) { return decoder->Logits(rows); }};
+  for (const Window& w : windows) {
+    decoder->Rewind(0);
+    states.hidden.push_back(decoder->Read(w));
+    if (step) step();
+  }
+  return states;
 }
 
 TextScore ScoreText(const FinalStates& model, const FinalStates* reference,
                     const std::vector<Window>& windows, const Threads& threads) {
-  const Predictor ours(model);
-  std::optional<Predictor> theirs;
-  if (reference) theirs.emplace(*reference);
-
   Require(!windows.empty(), "no windows of text to score");
   // Token j + 1 is scored for j from half the window on.
   const auto length = static_cast<int64_t>(windows.at(0).size());
@@ -130,10 +139,10 @@ TextScore ScoreText(const FinalStates& model, const FinalStates* reference,
     const size_t w = job / static_cast<size_t>(runs);
     const int64_t begin = first + static_cast<int64_t>(job) % runs * kRows;
     const int64_t end = std::min(begin + kRows, length - 1);
-    const Tensor q = ours.Logits(w, begin, end);
-    const Tensor p = theirs ? theirs->Logits(w, begin, end) : Tensor();
+    const Tensor q = model.head(Rows(model.hidden[w], begin, end));
+    const Tensor p = reference ? reference->head(Rows(reference->hidden[w], begin, end)) : Tensor();
     const int64_t n = q.dim(1);
-    Require(!theirs || p.dim(1) == n, "a reference with ", theirs ? p.dim(1) : 0,
+    Require(!reference || p.dim(1) == n, "a reference with ", reference ? p.dim(1) : 0,
             " tokens in its vocabulary for a model with ", n);
     std::vector<float> scratch(n);
     for (int64_t j = begin; j < end; ++j) {
@@ -141,7 +150,7 @@ TextScore ScoreText(const FinalStates& model, const FinalStates* reference,
       const int32_t next = windows[w][static_cast<size_t>(j) + 1];
       const Distribution dq(q.data<float>() + (j - begin) * n, n, scratch.data());
       s.nll = -dq.LogP(next);
-      if (!theirs) continue;
+      if (!reference) continue;
       const Distribution dp(p.data<float>() + (j - begin) * n, n, scratch.data());
       s.reference_nll = -dp.LogP(next);
       s.kl = Kl(dp, dq, scratch.data());

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "mezzo/runtime/decoder/decoder.h"
 #include "mezzo/runtime/language.h"
 
 namespace mezzo {
@@ -36,15 +37,26 @@ struct TextScore {
   std::optional<Divergence> divergence;
 };
 
-// What is left to do after the blocks: the head, and what it reads, by window.
+// What the blocks make of the windows, and the head: from rows of that, (rows, vocabulary). It may
+// be called by several threads.
 struct FinalStates {
   std::vector<Tensor> hidden;
-  Graph head;
+  std::function<Tensor(const Tensor& rows)> head;
+};
+std::function<Tensor(const Tensor& rows)> GraphHead(Graph head);
+
+struct ReadOptions {
+  Threads threads;
+  KvFormat kv = KvFormat::kFloat;
 };
 
-// Memory: a block, the hidden states. `step` is called after each block.
+// A quantized model runs as it generates, in the decoder (memory: its packed weights); a float one
+// block by block (memory: a block), unless keys and values are to be kept in 8 bits. Both: the
+// hidden states. `step` is called ReadSteps times. The model must outlive the result.
 FinalStates ReadText(const LanguageModel& model, const std::vector<Window>& windows,
-                     const Threads& threads, const std::function<void()>& step = {});
+                     const ReadOptions& options, const std::function<void()>& step = {});
+size_t ReadSteps(const LanguageModel& model, const std::vector<Window>& windows,
+                 const ReadOptions& options);
 
 // Memory: the heads, and a few hundred rows of logits. Throws UsageError if the reference has
 // another vocabulary.

@@ -17,19 +17,8 @@ TensorMap BlockInputs(const Tensor& x) { return {{"x", x}, {"positions", Positio
 
 std::vector<Tensor> EmbedWindows(const LanguageModel& model, const std::vector<Window>& windows,
                                  const Threads& threads) {
-  const Graph graph = model.Embedding();
-  const Session session(graph, {});
   std::vector<Tensor> x(windows.size());
-  threads.Each(windows.size(), [&](size_t i, size_t) {
-    std::vector<int64_t> ids(windows[i].begin(), windows[i].end());
-    for (const int64_t id : ids)
-      Require(id >= 0 && id < model.config().vocabulary, model.path(), ": token ", id,
-              " is not in its vocabulary of ", model.config().vocabulary);
-    const auto n = static_cast<int64_t>(ids.size());
-    TensorMap inputs{{"ids", Tensor::Vector(ids)}};
-    if (graph.inputs.size() > 1) inputs["positions"] = Positions(n);
-    x[i] = session.Run(inputs)[0];
-  });
+  threads.Each(windows.size(), [&](size_t i, size_t) { x[i] = model.Embed(windows[i], 0); });
   return x;
 }
 

@@ -62,7 +62,7 @@ class LanguageModel::Builder : public GraphBuilder {
   Builder(const LanguageModel& model, int64_t layer)
       : model_(model), c_(model.config_), layer_(layer) {}
 
-  bool gpt2() const { return c_.architecture == "gpt2"; }
+  bool gpt2() const { return model_.gpt2(); }
 
   std::string Name(const std::string& module) const {
     const std::string root = gpt2() ? "transformer." : "model.";
@@ -71,24 +71,15 @@ class LanguageModel::Builder : public GraphBuilder {
     return Cat(root, gpt2() ? "h." : "layers.", layer_, ".", module);
   }
   std::string Vector(const std::string& module, const char* kind, int64_t size) {
-    Tensor t = model_.Stored(module + kind, layer_, {size}).Read();
-    return Constant(Name(module) + kind, HalvesApart(module, t.Reshape({size, 1})).Reshape({size}));
+    return Constant(Name(module) + kind, model_.ReadVector(module + kind, layer_, size));
   }
   std::string Matrix(const std::string& module, int64_t rows, int64_t cols) {
-    return Constant(Name(module) + ".weight",
-                    HalvesApart(module, model_.Weight(module, layer_, {rows, cols})));
-  }
-  // Rows of queries and keys whose pairs are side by side, sorted into halves of their head.
-  Tensor HalvesApart(const std::string& module, const Tensor& t) const {
-    const bool turned = module == "self_attn.q_proj" || module == "self_attn.k_proj";
-    if (!turned || !c_.interleaved) return t;
-    const int64_t size = c_.head_size, width = t.dim(1);
-    Tensor out(DType::kFloat32, t.shape());
-    for (int64_t r = 0; r < t.dim(0); ++r) {
-      const int64_t in_head = r % size, to = r - in_head + in_head / 2 + in_head % 2 * (size / 2);
-      std::copy_n(t.data<float>() + r * width, width, out.data<float>() + to * width);
-    }
-    return out;
+    const auto m = model_.ReadMatrix(module, layer_, {rows, cols});
+    const Tensor* plain = std::get_if<Tensor>(&m);
+    const auto* groups = std::get_if<GroupCodes>(&m);
+    return Constant(Name(module) + ".weight", plain    ? *plain
+                                              : groups ? groups->Dequantize()
+                                                       : std::get<RowCodes>(m).Dequantize());
   }
   std::string Linear(const std::string& module, const std::string& x, int64_t out, int64_t in) {
     std::vector<std::string> inputs{Quantized(x)};
@@ -199,8 +190,7 @@ class LanguageModel::Builder : public GraphBuilder {
   Graph HeadGraph() {
     Hidden("x");
     const std::string n = Norm(gpt2() ? "ln_f" : "norm", "x");
-    const std::string module = !c_.tied ? "lm_head" : gpt2() ? "wte" : "embed_tokens";
-    const std::string w = Matrix(module, c_.vocabulary, c_.hidden);
+    const std::string w = Matrix(model_.HeadModule(), c_.vocabulary, c_.hidden);
     Add("Gemm", "lm_head", {n, w}, {{"transB", int64_t{1}}}, "logits");
     Output("logits");
     return std::move(graph);
@@ -284,18 +274,69 @@ const StoredTensor& LanguageModel::Stored(const std::string& name, int64_t i,
   return t;
 }
 
-Tensor LanguageModel::Weight(const std::string& module, int64_t i, const Shape& shape) const {
+Tensor LanguageModel::HalvesApart(const std::string& module, const Tensor& t) const {
+  const bool turned = module == "self_attn.q_proj" || module == "self_attn.k_proj";
+  if (!turned || !config_.interleaved) return t;
+  const int64_t size = config_.head_size, width = t.dim(1);
+  Tensor out(DType::kFloat32, t.shape());
+  for (int64_t r = 0; r < t.dim(0); ++r) {
+    const int64_t in_head = r % size, to = r - in_head + in_head / 2 + in_head % 2 * (size / 2);
+    std::copy_n(t.data<float>() + r * width, width, out.data<float>() + to * width);
+  }
+  return out;
+}
+
+LanguageModel::Matrix LanguageModel::ReadMatrix(const std::string& module, int64_t i,
+                                                const Shape& shape) const {
   if (const auto& q = config_.quantization) {
     const std::string file = FileName(module + ".weight", i);
     const std::string name = file.substr(0, file.rfind('.'));
-    if (const auto codes = ReadGroupCodes(*checkpoint_, name, q->format, shape))
-      return codes->Dequantize();
-    if (const auto codes = ReadRowCodes(*checkpoint_, name, shape)) return codes->Dequantize();
+    if (auto codes = ReadGroupCodes(*checkpoint_, name, q->format, shape)) return *std::move(codes);
+    if (auto codes = ReadRowCodes(*checkpoint_, name, shape)) return *std::move(codes);
   }
   // GPT-2's linear layers are convolutions in Hugging Face's form: (in, out).
-  if (config_.architecture == "gpt2" && names_ == Names::kHuggingFace && i >= 0)
+  if (gpt2() && names_ == Names::kHuggingFace && i >= 0)
     return Transposed(Stored(module + ".weight", i, {shape[1], shape[0]}).Read());
-  return Stored(module + ".weight", i, shape).Read();
+  return HalvesApart(module, Stored(module + ".weight", i, shape).Read());
+}
+
+Tensor LanguageModel::ReadVector(const std::string& name, int64_t i, int64_t size) const {
+  const Tensor t = Stored(name, i, {size}).Read();
+  return HalvesApart(name.substr(0, name.rfind('.')), t.Reshape({size, 1})).Reshape({size});
+}
+
+std::string LanguageModel::HeadModule() const {
+  return !config_.tied ? "lm_head" : gpt2() ? "wte" : "embed_tokens";
+}
+
+void LanguageModel::EmbedRow(const std::string& module, int64_t row, float* to) const {
+  const std::string file = FileName(module + ".weight");
+  const std::string codes = file.substr(0, file.rfind('.')) + ".weight_codes";
+  const bool coded = checkpoint_->tensors.contains(codes);
+  const Tensor t = checkpoint_->At(coded ? codes : file).Rows(row, row + 1);
+  RequireFile(t.numel() == config_.hidden, path(), ": rows of ", t.numel(), " in ", file,
+              ", needs ", config_.hidden);
+  float scale = 1;
+  if (coded) scale = *checkpoint_->At(file + "_scale").Rows(row, row + 1).data<float>();
+  for (int64_t c = 0; c < config_.hidden; ++c) to[c] = scale * t.data<float>()[c];
+}
+
+Tensor LanguageModel::Embed(std::span<const int32_t> ids, int64_t first) const {
+  const auto tokens = static_cast<int64_t>(ids.size());
+  Require(first + tokens <= positions(), path(), ": ", first + tokens, " positions, and it has ",
+          positions());
+  Tensor x(DType::kFloat32, {tokens, config_.hidden});
+  std::vector<float> where(config_.hidden);
+  for (int64_t t = 0; t < tokens; ++t) {
+    Require(ids[t] >= 0 && ids[t] < config_.vocabulary, path(), ": token ", ids[t],
+            " is not in its vocabulary of ", config_.vocabulary);
+    float* to = x.data<float>() + t * config_.hidden;
+    EmbedRow(gpt2() ? "wte" : "embed_tokens", ids[t], to);
+    if (!gpt2()) continue;
+    EmbedRow("wpe", first + t, where.data());
+    for (int64_t c = 0; c < config_.hidden; ++c) to[c] += where[c];
+  }
+  return x;
 }
 
 Graph LanguageModel::Embedding() const { return Builder(*this, -1).EmbeddingGraph(); }

@@ -16,12 +16,15 @@
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
-#include <optional>
+#include <span>
 #include <string>
+#include <variant>
 
 #include "mezzo/checkpoint/checkpoint.h"
 #include "mezzo/graph/graph.h"
 #include "mezzo/import/llm/config.h"
+#include "mezzo/tensor/group_codes.h"
+#include "mezzo/tensor/row_codes.h"
 
 namespace mezzo {
 
@@ -46,6 +49,23 @@ class LanguageModel {
   Graph Block(int64_t i) const;
   Graph Head() const;
 
+  // The parts that graphs are made of, for who runs the model in another way. Modules have their
+  // names in Hugging Face's llama or gpt2, without the layers' prefix: "self_attn.q_proj"; layer -1
+  // is outside the blocks. FileError for shapes other than those asked for.
+  using Matrix = std::variant<Tensor, GroupCodes, RowCodes>;
+  Matrix ReadMatrix(const std::string& module, int64_t layer, const Shape& shape) const;
+  Tensor ReadVector(const std::string& name, int64_t layer, int64_t size) const;
+  bool Holds(const std::string& name, int64_t layer = -1) const;
+  bool gpt2() const { return config_.architecture == "gpt2"; }
+  std::string HeadModule() const;
+  // What the first block reads, (tokens, hidden), row by row from the file. UsageError for an id
+  // outside the vocabulary or a position that the model has not.
+  Tensor Embed(std::span<const int32_t> ids, int64_t first_position) const;
+  // Positions that can be run, and the rotary tables (positions, pairs); not of gpt2.
+  int64_t positions() const { return gpt2() ? config_.context : cos_.dim(0); }
+  const Tensor& cos() const { return cos_; }
+  const Tensor& sin() const { return sin_; }
+
  private:
   enum class Names { kHuggingFace, kGguf, kLlama2c };
   class Builder;
@@ -53,9 +73,9 @@ class LanguageModel {
   // What the file calls a tensor that Hugging Face calls `name`, of layer `i` or of none.
   std::string FileName(const std::string& name, int64_t i = -1) const;
   const StoredTensor& Stored(const std::string& name, int64_t i, const Shape& shape) const;
-  // As float, also from codes.
-  Tensor Weight(const std::string& module, int64_t i, const Shape& shape) const;
-  bool Holds(const std::string& name, int64_t i = -1) const;
+  // Rows of queries and keys whose pairs are side by side, sorted into halves of their head.
+  Tensor HalvesApart(const std::string& module, const Tensor& t) const;
+  void EmbedRow(const std::string& module, int64_t row, float* to) const;
 
   std::filesystem::path source_;
   LlmConfig config_;

@@ -51,8 +51,8 @@ LlmQuantization QuantizationFromJson(const Json& json, const std::string& where)
   } catch (const Json::exception& e) {
     throw FileError(Cat(where, ": ", e.what()));
   }
-  RequireFile(q.format.codes != nullptr, where, ".codes: got ", json.at("codes").dump(),
-              ", needs int4, nf4 or iq4nl");
+  RequireFile(q.format.codes != nullptr, where, ".codes: got ", json.at("codes").dump(), ", needs ",
+              CodebookNames());
   RequireFile(q.format.group > 0 && q.format.group % 2 == 0, where, ".group_size: got ",
               q.format.group, ", needs a positive even number");
   RequireFile(q.activations == "float" || q.activations == "fp8" || q.activations == "int8", where,

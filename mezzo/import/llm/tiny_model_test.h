@@ -14,7 +14,8 @@ namespace mezzo {
 class TinyModel {
  public:
   // `config` is merged over that of a Llama of two layers.
-  static void WriteLlama(const std::filesystem::path& folder, const nlohmann::json& config = {}) {
+  static void WriteLlama(const std::filesystem::path& folder,
+                         const nlohmann::json& config = nlohmann::json::object()) {
     nlohmann::json c{{"model_type", "llama"},       {"vocab_size", 96},
                      {"hidden_size", 32},           {"intermediate_size", 64},
                      {"num_hidden_layers", 2},      {"num_attention_heads", 4},

@@ -1,0 +1,123 @@
+#include "mezzo/cli/bench_text.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <vector>
+
+#include "mezzo/cli/options.h"
+#include "mezzo/report/measure.h"
+#include "mezzo/runtime/decoder/decoder.h"
+#include "mezzo/runtime/decoder/sampler.h"
+
+namespace mezzo {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double SecondsSince(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+double Median(std::vector<double> v) {
+  std::sort(v.begin(), v.end());
+  return v[v.size() / 2];
+}
+
+// Bytes a second that all threads together read from memory: the best of several passes over more
+// than any cache holds.
+double ReadBandwidth(const Threads& threads) {
+  const std::vector<uint64_t> memory(size_t{256} << 17, 1);
+  std::vector<uint64_t> sums(threads.count());
+  double best = 0;
+  for (int pass = 0; pass < 5; ++pass) {
+    const auto start = Clock::now();
+    threads.Each(sums.size(), [&](size_t i, size_t) {
+      const size_t share = memory.size() / sums.size();
+      const uint64_t* from = memory.data() + i * share;
+      uint64_t lanes[16] = {};
+      for (size_t k = 0; k + 16 <= share; k += 16)
+        for (size_t l = 0; l < 16; ++l) lanes[l] += from[k + l];
+      for (const uint64_t l : lanes) sums[i] += l;
+    });
+    best = std::max(best, static_cast<double>(memory.size() * 8) / SecondsSince(start));
+  }
+  Require(sums[0] > 0, "no memory was read");
+  return best;
+}
+
+struct Times {
+  std::vector<double> prompt, tokens;  // seconds, by run
+};
+
+Times Measure(Decoder& decoder, const BenchTextOptions& o, int64_t vocabulary) {
+  std::vector<int32_t> prompt(o.prompt);
+  for (int64_t i = 0; i < o.prompt; ++i) prompt[i] = static_cast<int32_t>(i * 7919 % vocabulary);
+  Times times;
+  for (int run = 0; run <= o.runs; ++run) {
+    decoder.Rewind(0);
+    auto start = Clock::now();
+    Tensor hidden = decoder.Read(prompt);
+    int32_t next = Likeliest(LastLogits(decoder, hidden));
+    const double read = SecondsSince(start);
+    decoder.Rewind(std::min(o.depth, o.prompt));
+    start = Clock::now();
+    for (int64_t i = 0; i < o.tokens; ++i)
+      next = Likeliest(LastLogits(decoder, decoder.Read({&next, 1})));
+    if (run == 0) continue;  // the first one warms up
+    times.prompt.push_back(read);
+    times.tokens.push_back(SecondsSince(start));
+  }
+  return times;
+}
+
+}  // namespace
+
+void BenchText(const BenchTextOptions& o, bool json) {
+  Require(o.depth <= o.prompt, "--depth: got ", o.depth, ", needs at most the --prompt of ",
+          o.prompt);
+  const LanguageModel model = LanguageModel::Open(o.model);
+  const Threads threads(o.threads);
+  const auto start = Clock::now();
+  Decoder decoder(model, {o.prompt + o.tokens, ParseKvFormat(o.kv), threads});
+  const double load = SecondsSince(start);
+  const Times times = Measure(decoder, o, model.config().vocabulary);
+  const double prompt = static_cast<double>(o.prompt) / Median(times.prompt);
+  const double tokens = static_cast<double>(o.tokens) / Median(times.tokens);
+  const double bandwidth = ReadBandwidth(threads);
+  const double read = tokens * static_cast<double>(decoder.weight_bytes());
+  if (json) {
+    const nlohmann::ordered_json j{
+        {"model", o.model},
+        {"threads", threads.count()},
+        {"runs", o.runs},
+        {"prompt_tokens", o.prompt},
+        {"prompt_tokens_per_second", prompt},
+        {"depth", o.depth},
+        {"generated_tokens", o.tokens},
+        {"generated_tokens_per_second", tokens},
+        {"weight_bytes", decoder.weight_bytes()},
+        {"cache_bytes", decoder.cache_bytes()},
+        {"integer_share", decoder.integer_share()},
+        {"read_bandwidth_bytes_per_second", bandwidth},
+        {"bandwidth_share", read / bandwidth},
+        {"prompt_multiply_adds_per_second", prompt * double(decoder.multiply_adds())},
+        {"load_ms", load * 1e3},
+        {"peak_memory_bytes", PeakMemoryBytes()}};
+    std::printf("%s\n", j.dump(1).c_str());
+    return;
+  }
+  std::printf("%s, %zu threads: reads %lld tokens at %.1f a second, makes %lld at %.1f a second\n",
+              o.model.c_str(), threads.count(), static_cast<long long>(o.prompt), prompt,
+              static_cast<long long>(o.tokens), tokens);
+  std::printf(
+      "weights %s, %.0f%% of products in integers; making a token reads them at %.1f GB/s, "
+      "%.0f%% of the %.1f GB/s that memory gives\n",
+      Bytes(double(decoder.weight_bytes())).c_str(), 100 * decoder.integer_share(), read / 1e9,
+      100 * read / bandwidth, bandwidth / 1e9);
+  std::printf("load %s, keys and values %s, peak memory %s\n", Milliseconds(load * 1e9).c_str(),
+              Bytes(double(decoder.cache_bytes())).c_str(), Bytes(PeakMemoryBytes()).c_str());
+}
+
+}  // namespace mezzo
