@@ -1,5 +1,7 @@
 #include "mezzo/tensor/tensor.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <atomic>
 #include <cmath>
@@ -126,6 +128,17 @@ Tensor::Tensor(DType dtype, Shape shape, std::shared_ptr<const void> owner, cons
       numel_(NumElements(shape_)),
       storage_(std::const_pointer_cast<void>(std::move(owner))),
       data_(const_cast<void*>(data)) {}
+
+Tensor Tensor::ForWeights(DType dtype, Shape shape) {
+  Tensor t(dtype, std::move(shape));
+  constexpr uintptr_t kPage = 1 << 12;
+  const auto begin = (reinterpret_cast<uintptr_t>(t.raw()) + kPage - 1) / kPage * kPage;
+  const auto end = reinterpret_cast<uintptr_t>(t.raw()) + t.bytes();
+  // Before the first touch; a refusal costs speed only.
+  if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
+  std::memset(t.raw(), 0, t.bytes());
+  return t;
+}
 
 Tensor Tensor::Zeros(DType dtype, Shape shape) {
   Tensor t(dtype, std::move(shape));

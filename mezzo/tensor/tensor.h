@@ -56,6 +56,8 @@ class Tensor {
     return t;
   }
   static Tensor Zeros(DType dtype, Shape shape);
+  // Zeros in the largest pages that the system gives: for what is read again and again, end to end.
+  static Tensor ForWeights(DType dtype, Shape shape);
 
   bool defined() const { return dtype_ != DType::kNone; }
   DType dtype() const { return dtype_; }

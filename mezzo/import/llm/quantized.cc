@@ -83,9 +83,10 @@ std::optional<GroupCodes> ReadGroupCodes(const Checkpoint& c, const std::string&
   GroupCodes g{format, rows, cols};
   const Shape by_group{rows, g.groups()};
   const StoredTensor& packed = At(c, name + ".weight_packed", Storage::kU8, {rows, cols / 2});
-  for (const uint8_t two : packed.bytes) {
-    g.codes.push_back(two & 15);
-    g.codes.push_back(two >> 4);
+  g.codes.resize(packed.bytes.size() * 2);
+  for (size_t i = 0; i < packed.bytes.size(); ++i) {
+    g.codes[2 * i] = packed.bytes[i] & 15;
+    g.codes[2 * i + 1] = packed.bytes[i] >> 4;
   }
   g.scales = Floats(At(c, name + ".weight_scale", Storage::kBF16, by_group).Read());
   if (format.zero_points) {

@@ -25,7 +25,7 @@ PackedGroups::PackedGroups(const GroupCodes& w, int64_t group)
           " of four-bit codes with a scale for ", w.format.group,
           ": needs multiples of 8 that divide these");
   group_bytes_ = group_ * 8 + (format_.zero_points ? 48 : 32);
-  data_ = Tensor::Zeros(DType::kUInt8, {panels() * groups_ * group_bytes_});
+  data_ = Tensor::ForWeights(DType::kUInt8, {panels() * groups_ * group_bytes_});
   packed_ = data_.data<uint8_t>();
   for (int64_t r = 0; r < rows_; ++r)
     for (int64_t g = 0; g < groups_; ++g) PackGroup(w, r, g);
@@ -34,9 +34,10 @@ PackedGroups::PackedGroups(const GroupCodes& w, int64_t group)
 void PackedGroups::PackGroup(const GroupCodes& w, int64_t row, int64_t g) {
   auto* to = const_cast<uint8_t*>(Codes(row / kRows, g));
   const int64_t r = row % kRows, first = g * group_;
-  for (int64_t c = 0; c < group_; ++c)
-    to[CodeByte(r, c)] |=
-        static_cast<uint8_t>((w.codes[row * depth_ + first + c] & 15) << CodeShift(c));
+  const uint8_t* codes = w.codes.data() + row * depth_ + first;
+  for (int64_t c = 0; c < group_; c += 8)
+    for (int64_t j = 0; j < 4; ++j)
+      to[CodeByte(r, c + j)] = static_cast<uint8_t>(codes[c + j] | codes[c + 4 + j] << 4);
   const int64_t from = row * w.groups() + first / w.format.group;
   const uint16_t scale = FloatToBFloat16(w.scales[from]);
   std::memcpy(to + scales_at() + r * 2, &scale, 2);

@@ -97,16 +97,18 @@ void TileAvx2(const WideCodes& x, const PackedRows& w, int64_t panel, int64_t to
 
 }  // namespace
 
-PackedRows::PackedRows(const RowCodes& w)
+PackedRows::PackedRows(const RowCodes& w, const Threads& threads)
     : rows_(w.rows), depth_(w.cols), groups_((depth_ + kGroup - 1) / kGroup) {
-  data_ = Tensor::Zeros(DType::kInt8, {panels() * groups_ * kGroup * kRows});
+  data_ = Tensor::ForWeights(DType::kInt8, {panels() * groups_ * kGroup * kRows});
   codes_ = data_.data<int8_t>();
   scales_ = w.scales;
   scales_.resize(panels() * kRows);
-  for (int64_t r = 0; r < rows_; ++r) {
-    int8_t* to = data_.data<int8_t>() + (Panel(r / kRows) - codes_) + r % kRows * 2;
-    for (int64_t c = 0; c < depth_; ++c) to[c / 2 * 2 * kRows + c % 2] = w.codes[r * depth_ + c];
-  }
+  threads.For(rows_, 1024, [&](size_t begin, size_t end) {
+    for (auto r = static_cast<int64_t>(begin); r < static_cast<int64_t>(end); ++r) {
+      auto* to = const_cast<int8_t*>(Panel(r / kRows)) + r % kRows * 2;
+      for (int64_t c = 0; c < depth_; ++c) to[c / 2 * 2 * kRows + c % 2] = w.codes[r * depth_ + c];
+    }
+  });
 }
 
 void PackedRows::Row(int64_t row, float* to) const {

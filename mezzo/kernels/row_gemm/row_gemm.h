@@ -25,7 +25,7 @@ class PackedRows {
   static constexpr int64_t kRows = 16, kGroup = 64;
 
   PackedRows() = default;
-  explicit PackedRows(const RowCodes& w);
+  explicit PackedRows(const RowCodes& w, const Threads& threads = {});
 
   int64_t rows() const { return rows_; }
   int64_t depth() const { return depth_; }

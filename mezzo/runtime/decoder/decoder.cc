@@ -28,7 +28,7 @@ Decoder::Decoder(const LanguageModel& model, const DecoderOptions& options)
                 [&](size_t i, size_t) { blocks[i].emplace(ReadBlock(static_cast<int64_t>(i))); });
   for (auto& block : blocks) blocks_.push_back(*std::move(block));
   last_ = ReadNorm(model.gpt2() ? "ln_f" : "norm", -1);
-  head_ = JoinedLinears(model, -1, {{model.HeadModule(), c_.vocabulary}}, c_.hidden);
+  head_ = JoinedLinears(model, -1, {{model.HeadModule(), c_.vocabulary}}, c_.hidden, threads_);
 }
 
 Decoder::Norm Decoder::ReadNorm(const std::string& module, int64_t layer) const {

@@ -8,7 +8,7 @@
 namespace mezzo {
 
 JoinedLinears::JoinedLinears(const LanguageModel& model, int64_t layer,
-                             const std::vector<Part>& parts, int64_t inputs)
+                             const std::vector<Part>& parts, int64_t inputs, const Threads& threads)
     : inputs_(inputs) {
   if (const auto& q = model.config().quantization; q && layer >= 0) {
     activations_ = q->activations;
@@ -16,13 +16,13 @@ JoinedLinears::JoinedLinears(const LanguageModel& model, int64_t layer,
     group_ = std::gcd(q->format.group, activation_group_);
   }
   for (const Part& part : parts) {
-    layers_.push_back(Read(model, layer, part));
+    layers_.push_back(Read(model, layer, part, threads));
     outputs_ += part.outputs;
   }
 }
 
 JoinedLinears::Layer JoinedLinears::Read(const LanguageModel& model, int64_t layer,
-                                         const Part& part) {
+                                         const Part& part, const Threads& threads) {
   Layer made{{}, {}, outputs_};
   if (const std::string bias = part.module + ".bias"; layer >= 0 && model.Holds(bias, layer)) {
     const Tensor b = model.ReadVector(bias, layer, part.outputs);
@@ -34,10 +34,10 @@ JoinedLinears::Layer JoinedLinears::Read(const LanguageModel& model, int64_t lay
         activations_ == "int8" && group_ % 8 == 0 && PackedGroups::HasIntegers(groups->format);
     made.weights = PackedGroups(*groups, made.integers ? group_ : 0);
   } else if (const auto* rows = std::get_if<RowCodes>(&matrix)) {
-    made.weights = PackedRows(*rows);
+    made.weights = PackedRows(*rows, threads);
   } else {
     const auto* w = std::get<Tensor>(matrix).data<float>();
-    made.weights = PackedB(w, inputs_, part.outputs, 1, inputs_, {});
+    made.weights = PackedB(w, inputs_, part.outputs, 1, inputs_, threads);
   }
   return made;
 }

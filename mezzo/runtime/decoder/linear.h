@@ -32,7 +32,7 @@ class JoinedLinears {
   };
   JoinedLinears() = default;
   JoinedLinears(const LanguageModel& model, int64_t layer, const std::vector<Part>& parts,
-                int64_t inputs);
+                int64_t inputs, const Threads& threads = {});
 
   int64_t inputs() const { return inputs_; }
   int64_t outputs() const { return outputs_; }
@@ -51,7 +51,7 @@ class JoinedLinears {
     int64_t first;            // of its outputs
     bool integers = false;    // a GroupGemm
   };
-  Layer Read(const LanguageModel& model, int64_t layer, const Part& part);
+  Layer Read(const LanguageModel& model, int64_t layer, const Part& part, const Threads& threads);
   // The activations that float products read: x, or what 8 bits leave of it in `rounded`.
   const float* Rounded(const float* x, int64_t tokens, std::vector<float>& rounded,
                        const Threads& threads) const;
