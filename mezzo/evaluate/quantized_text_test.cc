@@ -66,7 +66,7 @@ TEST_P(LlmJobTest, ABlockInPartsIsTheBlock) {
 
 TEST_P(LlmJobTest, WhatWasWrittenReadsBackAndIsNear) {
   const LanguageModel model = LanguageModel::Open(path());
-  const auto outcomes = QuantizeLanguageModel(model, Job(), out("q"));
+  const auto outcomes = QuantizeLanguageModel(model, Job(), out("q/"));
   EXPECT_EQ(outcomes.size(), 2 * LinearLayers(model.Block(0)).size());
   for (const LayerOutcome& l : outcomes) EXPECT_LT(l.error, 0.02) << l.name;
   const LanguageModel quantized = LanguageModel::Open(out("q"));

@@ -1,12 +1,12 @@
 #include "mezzo/algorithm/llm/job.h"
 
-#include <cstdio>
 #include <nlohmann/json.hpp>
 #include <set>
 
 #include "mezzo/algorithm/llm/sequential.h"
 #include "mezzo/base/files.h"
 #include "mezzo/checkpoint/safetensors.h"
+#include "mezzo/import/llm/shards.h"
 #include "mezzo/kernels/sgemm/sgemm.h"
 
 namespace mezzo {
@@ -43,24 +43,10 @@ Json ToJson(const LayerOutcome& l) {
   return {{"layer", l.name}, {"error", l.error}, {"damping", l.damping}};
 }
 
-void Write(const fs::path& path, const std::vector<TensorBytes>& tensors,
-           const SafetensorsMetadata& metadata = {{"format", "pt"}}) {
-  std::vector<TensorSpec> specs;
-  for (const TensorBytes& t : tensors) specs.push_back(t.spec);
-  CheckpointWriter writer = WriteSafetensors(path, specs, metadata);
-  for (const TensorBytes& t : tensors) writer.Add(t.spec.name, t.bytes.data(), t.bytes.size());
-  writer.Commit();
-}
-
-TensorBytes Floats(const std::string& name, const Tensor& t) {
-  const auto* bytes = static_cast<const uint8_t*>(t.raw());
-  return {{name, Storage::kF32, t.shape()}, {bytes, bytes + t.bytes()}};
-}
-
 class Writer {
  public:
   Writer(const LanguageModel& model, const LlmJob& job, const fs::path& out)
-      : model_(model), job_(job), out_(out), part_(out.string() + ".part") {}
+      : model_(model), job_(job), out_(out), part_(PartOf(out)) {}
 
   std::vector<LayerOutcome> Run() {
     Require(!fs::exists(out_), out_.string(), ": exists already");
@@ -89,12 +75,8 @@ class Writer {
     Finish();
   }
 
-  fs::path Shard(int64_t i) const {
-    char name[64];
-    std::snprintf(name, sizeof(name), "model-%05d-of-%05d.safetensors", static_cast<int>(i + 1),
-                  static_cast<int>(model_.config().layers + 1));
-    return part_ / name;
-  }
+  int64_t Shards() const { return model_.config().layers + 1; }
+  fs::path Shard(int64_t i) const { return part_ / ShardName(i, Shards()); }
   fs::path State() const { return part_ / "state.safetensors"; }
 
   // All that the result depends on.
@@ -157,19 +139,19 @@ class Writer {
   void AddFloats(const Graph& graph, std::vector<TensorBytes>& tensors) const {
     for (const auto& [name, t] : graph.initializers)
       if (t.dtype() == DType::kFloat32 && !packed_.contains(name) && !name.starts_with("rotary."))
-        tensors.push_back(Floats(name, t));
+        tensors.push_back(ToBytes(name, t));
   }
 
   void WriteBlock(int64_t block, const Graph& graph, const std::vector<Tensor>& y) {
     AddFloats(graph, block_);
-    Write(Shard(block), block_);
+    WriteTensors(Shard(block), block_);
     block_.clear();
     packed_.clear();
     std::vector<TensorBytes> state;
-    for (size_t i = 0; i < y.size(); ++i) state.push_back(Floats(Cat(i), y[i]));
+    for (size_t i = 0; i < y.size(); ++i) state.push_back(ToBytes(Cat(i), y[i]));
     Json outcomes = Json::array();
     for (const LayerOutcome& l : outcomes_) outcomes.push_back(ToJson(l));
-    Write(State(), state, {{"blocks", Cat(block + 1)}, {"outcomes", outcomes.dump()}});
+    WriteTensors(State(), state, {{"blocks", Cat(block + 1)}, {"outcomes", outcomes.dump()}});
   }
 
   // The embedding and the head, in int8 rows, and the last norm.
@@ -181,7 +163,7 @@ class Writer {
         if (t.dtype() != DType::kFloat32 || !seen.insert(name).second) continue;
         const std::string module = name.substr(0, name.rfind('.'));
         if (t.rank() != 2) {
-          tensors.push_back(Floats(name, t));
+          tensors.push_back(ToBytes(name, t));
         } else {
           for (TensorBytes& b : Packed(module, RoundRows(t))) tensors.push_back(std::move(b));
         }
@@ -189,19 +171,11 @@ class Writer {
     };
     add(model_.Embedding());
     add(model_.Head());
-    Write(Shard(model_.config().layers), tensors);
+    WriteTensors(Shard(model_.config().layers), tensors);
   }
 
   void Finish() {
-    Json map = Json::object();
-    uint64_t total = 0;
-    for (int64_t i = 0; i <= model_.config().layers; ++i)
-      for (const auto& [name, t] : ReadSafetensors(Shard(i)).tensors) {
-        map[name] = Shard(i).filename().string();
-        total += t.bytes.size();
-      }
-    WriteFile(part_ / "model.safetensors.index.json",
-              Json{{"metadata", {{"total_size", total}}}, {"weight_map", map}}.dump(1) + "\n");
+    WriteShardIndex(part_, Shards());
     Json config = model_.HfConfig();
     config["quantization_config"] = ToJson(job_.stored);
     WriteFile(part_ / "config.json", config.dump(1) + "\n");

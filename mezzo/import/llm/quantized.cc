@@ -5,18 +5,12 @@
 
 #include "mezzo/base/error.h"
 #include "mezzo/format/half.h"
+#include "mezzo/import/llm/shards.h"
 
 namespace mezzo {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-template <class T>
-TensorBytes Bytes(const std::string& name, Storage storage, Shape shape, const std::vector<T>& v) {
-  TensorBytes t{{name, storage, std::move(shape)}, std::vector<uint8_t>(v.size() * sizeof(T))};
-  std::memcpy(t.bytes.data(), v.data(), t.bytes.size());
-  return t;
-}
 
 const StoredTensor& At(const Checkpoint& c, const std::string& name, Storage storage,
                        const Shape& shape) {
@@ -116,17 +110,17 @@ std::vector<TensorBytes> Packed(const std::string& name, const GroupCodes& g) {
   for (const float s : g.scales) scales.push_back(FloatToBFloat16(s));
   const Shape by_group{g.rows, g.groups()};
   std::vector<TensorBytes> t{
-      Bytes(name + ".weight_packed", Storage::kU8, {g.rows, g.cols / 2}, nibbles),
-      Bytes(name + ".weight_scale", Storage::kBF16, by_group, scales),
-      Bytes(name + ".weight_outer", Storage::kF32, {1}, std::vector<float>{g.outer})};
+      ToBytes(name + ".weight_packed", Storage::kU8, {g.rows, g.cols / 2}, nibbles),
+      ToBytes(name + ".weight_scale", Storage::kBF16, by_group, scales),
+      ToBytes(name + ".weight_outer", Storage::kF32, {1}, std::vector<float>{g.outer})};
   if (!g.zeros.empty())
-    t.push_back(Bytes(name + ".weight_zero_point", Storage::kU8, by_group, g.zeros));
+    t.push_back(ToBytes(name + ".weight_zero_point", Storage::kU8, by_group, g.zeros));
   return t;
 }
 
 std::vector<TensorBytes> Packed(const std::string& name, const RowCodes& r) {
-  return {Bytes(name + ".weight_codes", Storage::kI8, {r.rows, r.cols}, r.codes),
-          Bytes(name + ".weight_scale", Storage::kF32, {r.rows}, r.scales)};
+  return {ToBytes(name + ".weight_codes", Storage::kI8, {r.rows, r.cols}, r.codes),
+          ToBytes(name + ".weight_scale", Storage::kF32, {r.rows}, r.scales)};
 }
 
 }  // namespace mezzo
