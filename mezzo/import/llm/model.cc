@@ -8,6 +8,7 @@
 #include "mezzo/checkpoint/llama2c.h"
 #include "mezzo/checkpoint/safetensors.h"
 #include "mezzo/import/llm/builder.h"
+#include "mezzo/import/llm/names.h"
 
 namespace mezzo {
 namespace {
@@ -16,34 +17,6 @@ namespace fs = std::filesystem;
 
 // Longer contexts than this many positions are not run here; the rotary tables end there.
 constexpr int64_t kLongest = 1 << 15;
-
-// A module as Hugging Face calls it, and in GGUF and llama2.c files.
-struct ModuleName {
-  const char *hugging_face, *gguf, *llama2c;
-};
-constexpr ModuleName kModules[] = {
-    {"embed_tokens", "token_embd", "tok_embeddings"},
-    {"norm", "output_norm", "norm"},
-    {"lm_head", "output", "output"},
-    {"input_layernorm", "attn_norm", "attention_norm"},
-    {"self_attn.q_proj", "attn_q", "attention.wq"},
-    {"self_attn.k_proj", "attn_k", "attention.wk"},
-    {"self_attn.v_proj", "attn_v", "attention.wv"},
-    {"self_attn.o_proj", "attn_output", "attention.wo"},
-    {"post_attention_layernorm", "ffn_norm", "ffn_norm"},
-    {"mlp.gate_proj", "ffn_gate", "feed_forward.w1"},
-    {"mlp.up_proj", "ffn_up", "feed_forward.w3"},
-    {"mlp.down_proj", "ffn_down", "feed_forward.w2"},
-    {"wte", "token_embd", nullptr},
-    {"wpe", "position_embd", nullptr},
-    {"ln_f", "output_norm", nullptr},
-    {"ln_1", "attn_norm", nullptr},
-    {"attn.c_attn", "attn_qkv", nullptr},
-    {"attn.c_proj", "attn_output", nullptr},
-    {"ln_2", "ffn_norm", nullptr},
-    {"mlp.c_fc", "ffn_up", nullptr},
-    {"mlp.c_proj", "ffn_down", nullptr},
-};
 
 Tensor Transposed(const Tensor& t) {
   const int64_t rows = t.dim(0), cols = t.dim(1);
@@ -248,18 +221,16 @@ LanguageModel LanguageModel::Open(const fs::path& path) {
 
 std::string LanguageModel::FileName(const std::string& name, int64_t i) const {
   const size_t dot = name.rfind('.');
-  std::string module = name.substr(0, dot);
+  const std::string module = name.substr(0, dot);
   if (names_ == Names::kHuggingFace) {
     const char* list = config_.architecture == "gpt2" ? "h." : "layers.";
     if (module == "lm_head") return name;
     return i < 0 ? prefix_ + name : Cat(prefix_, list, i, ".", name);
   }
-  const auto it = std::find_if(std::begin(kModules), std::end(kModules),
-                               [&](const ModuleName& m) { return module == m.hugging_face; });
-  Require(it != std::end(kModules), "no module ", module);
+  const ModuleName& known = FindModule(module);
   const bool gguf = names_ == Names::kGguf;
   const std::string list = gguf ? "blk." : "layers.";
-  return (i < 0 ? "" : Cat(list, i, ".")) + (gguf ? it->gguf : it->llama2c) + name.substr(dot);
+  return (i < 0 ? "" : Cat(list, i, ".")) + (gguf ? known.gguf : known.llama2c) + name.substr(dot);
 }
 
 bool LanguageModel::Holds(const std::string& name, int64_t i) const {
@@ -275,14 +246,12 @@ const StoredTensor& LanguageModel::Stored(const std::string& name, int64_t i,
 }
 
 Tensor LanguageModel::HalvesApart(const std::string& module, const Tensor& t) const {
-  const bool turned = module == "self_attn.q_proj" || module == "self_attn.k_proj";
-  if (!turned || !config_.interleaved) return t;
-  const int64_t size = config_.head_size, width = t.dim(1);
+  if (!IsTurned(module) || !config_.interleaved) return t;
+  const int64_t width = t.dim(1);
   Tensor out(DType::kFloat32, t.shape());
-  for (int64_t r = 0; r < t.dim(0); ++r) {
-    const int64_t in_head = r % size, to = r - in_head + in_head / 2 + in_head % 2 * (size / 2);
-    std::copy_n(t.data<float>() + r * width, width, out.data<float>() + to * width);
-  }
+  for (int64_t r = 0; r < t.dim(0); ++r)
+    std::copy_n(t.data<float>() + r * width, width,
+                out.data<float>() + RowInHalves(r, config_.head_size) * width);
   return out;
 }
 
