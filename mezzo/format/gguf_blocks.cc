@@ -157,4 +157,10 @@ std::vector<uint8_t> PackQ4_1(std::span<const int8_t> codes, std::span<const flo
   return Bytes(blocks);
 }
 
+std::vector<uint8_t> PackIQ4_NL(std::span<const int8_t> codes, std::span<const float> scales) {
+  return Bytes(Pack<BlockIQ4_NL>(codes, scales, 0, 15, [](BlockIQ4_NL& b, size_t i, int code) {
+    SetNibble(b.nibbles, i, code);
+  }));
+}
+
 }  // namespace mezzo

@@ -105,5 +105,7 @@ std::vector<uint8_t> PackQ4_0(std::span<const int8_t> codes,  // -8..7
                               std::span<const float> scales);
 std::vector<uint8_t> PackQ4_1(std::span<const int8_t> codes,  // 0..15
                               std::span<const float> scales, std::span<const float> offsets);
+std::vector<uint8_t> PackIQ4_NL(std::span<const int8_t> codes,  // 0..15, of value = scale * level
+                                std::span<const float> scales);
 
 }  // namespace mezzo

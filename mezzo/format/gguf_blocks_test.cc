@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "mezzo/base/error.h"
+#include "mezzo/format/codebook.h"
 
 namespace mezzo {
 namespace {
@@ -37,6 +38,15 @@ TEST(GgufBlocks, PackedCodesDecodeToTheirValues) {
   ExpectValues<BlockQ8_0>(PackQ8_0(q8, scales), q8, 0);
   ExpectValues<BlockQ4_0>(PackQ4_0(q4, scales), q4, 0);
   ExpectValues<BlockQ4_1>(PackQ4_1(q4u, scales, offsets), q4u, kOffset);
+}
+
+TEST(GgufBlocks, LevelsAreTheCodebooks) {
+  const std::vector<int8_t> codes = Codes(0, 15);
+  const auto bytes = PackIQ4_NL(codes, std::vector<float>(512 / 32, kScale));
+  std::vector<float> values(codes.size());
+  DecodeBlocks<BlockIQ4_NL>(bytes.data(), codes.size() / 32, values.data());
+  for (size_t i = 0; i < codes.size(); ++i)
+    ASSERT_EQ(values[i], kScale * FindCodebook("iq4nl")->values[codes[i]]) << i;
 }
 
 TEST(GgufBlocks, PackRefusesWhatTheFileWouldNotHold) {
