@@ -56,4 +56,41 @@ TokenTable TokensOf(const Gguf& file) {
   return t;
 }
 
+GgufMetadata TokenizerMetadata(const Gguf& file) {
+  GgufMetadata kept;
+  for (const auto& [key, value] : file.metadata)
+    if (key.starts_with("tokenizer.")) kept.push_back({key, value});
+  return kept;
+}
+
+GgufMetadata TokenizerMetadata(const std::filesystem::path& path, size_t size) {
+  if (const auto file = TokenizerFile(path); file.extension() == ".gguf")
+    return TokenizerMetadata(ReadGguf(file));
+  const TokenTable t = TableOf(path, size);
+  GgufMetadata m;
+  const auto put = [&](const char* key, GgufValue value) {
+    m.push_back({std::string(kPrefix) + key, std::move(value)});
+  };
+  const auto put_if = [&](const char* key, const auto& optional) {
+    if (optional) put(key, *optional);
+  };
+  const auto id = [](const std::optional<int32_t>& i) {
+    return i ? std::optional(static_cast<uint32_t>(*i)) : std::nullopt;
+  };
+  put("model", t.model);
+  put("pre", t.pre.empty() ? "default" : t.pre);
+  put("tokens", t.tokens);
+  if (!t.scores.empty()) put("scores", t.scores);
+  put("token_type", t.types);
+  if (!t.merges.empty()) put("merges", t.merges);
+  put_if("bos_token_id", id(t.bos));
+  put_if("eos_token_id", id(t.eos));
+  put_if("unknown_token_id", id(t.unknown));
+  put_if("add_bos_token", t.add_bos);
+  put_if("add_eos_token", t.add_eos);
+  put_if("add_space_prefix", t.add_space_prefix);
+  if (!t.chat_template.empty()) m.push_back({"tokenizer.chat_template", t.chat_template});
+  return m;
+}
+
 }  // namespace mezzo

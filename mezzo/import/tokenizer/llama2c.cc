@@ -3,6 +3,16 @@
 #include "mezzo/import/tokenizer/token_table.h"
 
 namespace mezzo {
+namespace {
+
+TokenType TypeOf(size_t id, const std::string& text) {
+  if (id == 0) return TokenType::kUnknown;
+  if (id <= 2) return TokenType::kControl;
+  const bool byte = text.size() == 6 && text.starts_with("<0x") && text.ends_with('>');
+  return byte ? TokenType::kByte : TokenType::kNormal;
+}
+
+}  // namespace
 
 TokenTable ParseLlama2c(std::string_view bytes, const std::string& name) {
   TokenTable table;
@@ -15,9 +25,7 @@ TokenTable ParseLlama2c(std::string_view bytes, const std::string& name) {
     std::string& token = table.tokens.emplace_back();
     for (const char c : t.text) token += c == ' ' ? "\u2581" : std::string(1, c);
     table.scores.push_back(t.score);
-    table.types.push_back(static_cast<int32_t>(table.tokens.size() == 1   ? TokenType::kUnknown
-                                               : table.tokens.size() <= 3 ? TokenType::kControl
-                                                                          : TokenType::kNormal));
+    table.types.push_back(static_cast<int32_t>(TypeOf(table.tokens.size() - 1, token)));
   }
   return table;
 }

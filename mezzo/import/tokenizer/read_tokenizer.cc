@@ -6,24 +6,31 @@
 
 namespace mezzo {
 
-Tokenizer ReadTokenizer(const std::filesystem::path& path) {
-  namespace fs = std::filesystem;
-  if (fs::is_directory(path)) {
-    for (const char* name :
-         {"tokenizer.json", "tokenizer.model", "tokenizer.bin", "tokenizer.gguf"})
-      if (fs::exists(path / name)) return ReadTokenizer(path / name);
-    throw FileError(
-        Cat(path.string(), ": has no tokenizer.json, tokenizer.model or tokenizer.bin"));
-  }
-  if (path.extension() == ".gguf") return MakeTokenizer(TokensOf(ReadGguf(path)), path.string());
-  constexpr uint64_t kMaxBytes = 256 << 20;
-  const std::string text = ReadFile(path, kMaxBytes);
-  if (path.extension() == ".bin")
-    return MakeTokenizer(ParseLlama2c(text, path.string()), path.string());
-  if (path.extension() == ".model")
-    return MakeTokenizer(ParseSentencePiece(text, path.string()), path.string());
-  const fs::path config = path.parent_path() / "tokenizer_config.json";
-  return ParseTokenizerJson({path.string(), text, config.string(),
+namespace {
+namespace fs = std::filesystem;
+constexpr uint64_t kMaxBytes = 256 << 20;
+}  // namespace
+
+fs::path TokenizerFile(const fs::path& path) {
+  if (!fs::is_directory(path)) return path;
+  for (const char* name : {"tokenizer.json", "tokenizer.model", "tokenizer.bin", "tokenizer.gguf"})
+    if (fs::exists(path / name)) return path / name;
+  throw FileError(Cat(path.string(), ": has no tokenizer.json, tokenizer.model or tokenizer.bin"));
+}
+
+TokenTable ReadTable(const fs::path& file) {
+  if (file.extension() == ".gguf") return TokensOf(ReadGguf(file));
+  const std::string bytes = ReadFile(file, kMaxBytes);
+  return file.extension() == ".bin" ? ParseLlama2c(bytes, file.string())
+                                    : ParseSentencePiece(bytes, file.string());
+}
+
+Tokenizer ReadTokenizer(const fs::path& path) {
+  const fs::path file = TokenizerFile(path);
+  for (const char* kind : {".gguf", ".bin", ".model"})
+    if (file.extension() == kind) return MakeTokenizer(ReadTable(file), file.string());
+  const fs::path config = file.parent_path() / "tokenizer_config.json";
+  return ParseTokenizerJson({file.string(), ReadFile(file, kMaxBytes), config.string(),
                              fs::exists(config) ? ReadFile(config, kMaxBytes) : ""});
 }
 

@@ -104,6 +104,12 @@ void SetUpPieces(const TokenTable& table, const std::string& name, TokenizerPart
 
 }  // namespace
 
+std::vector<std::string_view> WordKinds() {
+  std::vector<std::string_view> kinds;
+  for (const Words& words : kWords) kinds.push_back(words.pre);
+  return kinds;
+}
+
 Tokenizer MakeTokenizer(const TokenTable& table, const std::string& name) {
   const size_t n = table.tokens.size();
   RequireFile(n > 0, name, ": tokenizer.ggml.tokens is empty");

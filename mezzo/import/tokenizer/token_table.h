@@ -17,8 +17,8 @@ enum class TokenType { kNormal = 1, kUnknown, kControl, kUserDefined, kUnused, k
 
 // The fields tokenizer.ggml.* of the same names.
 struct TokenTable {
-  // "gpt2": byte-level, merged by `merges` ("left right"), cut into words as `pre` says: gpt-2,
-  // smollm, qwen2 or llama-bpe. "llama": SentencePiece's pairs by scores, with byte tokens.
+  // "gpt2": byte-level, merged by `merges` ("left right"), cut into words as `pre` says, one of
+  // WordKinds(). "llama": SentencePiece's pairs by scores, with byte tokens.
   std::string model, pre;
   std::vector<std::string> tokens;  // by id
   std::vector<float> scores;        // for "llama", one for each token
@@ -32,6 +32,22 @@ struct TokenTable {
 
 // Throws FileError that begins with `name` and names the field.
 Tokenizer MakeTokenizer(const TokenTable& table, const std::string& name);
+
+std::vector<std::string_view> WordKinds();  // gpt-2, smollm, qwen2, llama-bpe
+
+// The tokenizer of a checkpoint's folder, or the file that `path` is, as a table of `size` tokens:
+// ids without a token become unused ones. Encodes as the tokenizer itself does. FileError naming
+// the file if no table does, or if it has more tokens.
+TokenTable TableOf(const std::filesystem::path& path, size_t size);
+// The file of a folder that ReadTokenizer reads; `path` itself if it is a file.
+std::filesystem::path TokenizerFile(const std::filesystem::path& path);
+// A tokenizer.model, a tokenizer.bin or a .gguf.
+TokenTable ReadTable(const std::filesystem::path& file);
+
+// TableOf as the fields of a GGUF file; from a .gguf, all that it says of its tokenizer.
+GgufMetadata TokenizerMetadata(const std::filesystem::path& path, size_t size);
+// The fields of a GGUF file that are its tokenizer.
+GgufMetadata TokenizerMetadata(const Gguf& file);
 
 // FileError naming the key that is missing or has another type.
 TokenTable TokensOf(const Gguf& file);

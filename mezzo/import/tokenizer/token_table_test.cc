@@ -137,6 +137,71 @@ TEST(SentencePiece, IsReadAndRefused) {
   for (const std::string& bytes : bad) EXPECT_THROW(ParseSentencePiece(bytes, "m"), FileError);
 }
 
+// A byte-level tokenizer.json with these stages and this fifth merge.
+std::string ByteLevelJson(const std::string& stages, const std::string& merge) {
+  return Cat(R"({"version": "1.0", "added_tokens": [{"id": 9, "content": "<end>", "special": true,
+      "normalized": false, "single_word": false, "lstrip": false, "rstrip": false}],
+      "pre_tokenizer": {"type": "Sequence", "pretokenizers": [)",
+             stages, R"(]}, "decoder": {"type": "ByteLevel", "add_prefix_space": true,
+      "trim_offsets": true, "use_regex": true}, "model": {"type": "BPE", "vocab": {"1": 0, "9": 1,
+      "19": 2, "\u0120": 3, "\u0120\u0120": 4, "f": 5, "f\u0120": 6},
+      "merges": ["1 9", ["\u0120", "\u0120"])",
+             merge, "]}}");
+}
+const std::string kDigits = R"({"type": "Digits", "individual_digits": true})";
+std::string ByteLevel(bool regex) {
+  return Cat(R"({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true,)",
+             R"("use_regex": )", regex ? "true}" : "false}");
+}
+
+class TableOfFolder : public testing::Test {
+ protected:
+  TokenTable Of(const std::string& json, size_t size = 12) {
+    WriteFile(folder_.path() / "tokenizer.json", json);
+    return TableOf(folder_.path(), size);
+  }
+  const TemporaryFolder folder_;
+};
+
+TEST_F(TableOfFolder, FindsTheKindOfWordsByWhatItEncodes) {
+  EXPECT_EQ(Of(ByteLevelJson(ByteLevel(true), "")).pre, "gpt-2");
+  const TokenTable t = Of(ByteLevelJson(kDigits + "," + ByteLevel(true), ""));
+  EXPECT_EQ(t.pre, "smollm");
+  EXPECT_EQ(t.merges, (std::vector<std::string>{"1 9", "Ġ Ġ"}));
+  EXPECT_EQ(t.tokens[9], "<end>");
+  EXPECT_EQ(t.types, (Ids{1, 1, 1, 1, 1, 1, 1, 5, 5, 3, 5, 5}));
+  EXPECT_EQ(t.tokens[8], "[PAD8]");
+}
+
+TEST_F(TableOfFolder, RefusesWhatHasNoName) {
+  // A word that goes on behind a space.
+  EXPECT_THROW(Of(ByteLevelJson(ByteLevel(false), R"(, "f \u0120")")), FileError);
+  EXPECT_THROW(Of(ByteLevelJson(ByteLevel(true), ""), 9), FileError);  // too many
+}
+
+TEST_F(TableOfFolder, PiecesOfATokenizerModel) {
+  const std::string pieces = Piece("<unk>", 0, 2) + Piece("\u2581", -1, 1) + Piece("a", -2, 1) +
+                             Piece("aa", -0.5, 1) + Field(2, Field(3, 2)) + Field(3, Field(4, 0));
+  WriteFile(folder_.path() / "tokenizer.model", pieces);
+  const TokenTable alone = TableOf(folder_.path(), 5);
+  EXPECT_EQ(alone.model, "llama");
+  EXPECT_EQ(alone.tokens[4], "[PAD4]");
+  EXPECT_EQ(alone.types, (Ids{2, 1, 1, 1, 5}));
+  // A tokenizer.json beside it says the same, and one token more.
+  const TokenTable both = Of(R"({"version": "1.0", "added_tokens": [{"id": 4, "content": "<end>",
+      "special": true, "normalized": false, "single_word": false, "lstrip": false,
+      "rstrip": false}], "normalizer": {"type": "Sequence", "normalizers": [
+      {"type": "Prepend", "prepend": "\u2581"},
+      {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}]},
+      "model": {"type": "BPE", "unk_token": "<unk>", "fuse_unk": true, "byte_fallback": true,
+      "vocab": {"<unk>": 0, "\u2581": 1, "a": 2, "aa": 3}, "merges": ["a a"]}})",
+                             6);
+  EXPECT_EQ(both.model, "llama");
+  EXPECT_EQ(both.scores[3], -0.5f);
+  EXPECT_EQ(both.types, (Ids{2, 1, 1, 1, 3, 5}));
+  EXPECT_EQ(both.add_bos, false);
+}
+
 // llama2.c: of all neighbours that make a token, the one with the highest score, until there is
 // none.
 Ids Llama2c(const TokenTable& t, const std::string& text) {
