@@ -46,8 +46,7 @@ void Print(const TextScore& s) {
 }  // namespace
 
 Tokenizer TokenizerOf(const std::string& model) {
-  const std::filesystem::path path = model;
-  return ReadTokenizer(path.extension() == ".bin" ? path.parent_path() / "tokenizer.bin" : path);
+  return ReadTokenizer(LanguageModel::TokenizerPath(model));
 }
 
 std::vector<Window> WindowsOf(const Tokenizer& tokenizer, const std::string& text, size_t context,

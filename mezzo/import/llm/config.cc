@@ -10,13 +10,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-std::vector<double> Rotary(int64_t head_size, double theta) {
-  std::vector<double> turn;
-  for (int64_t i = 0; i < head_size; i += 2)
-    turn.push_back(std::pow(theta, -static_cast<double>(i) / static_cast<double>(head_size)));
-  return turn;
-}
-
 void Check(const LlmConfig& c, const std::string& where) {
   const auto positive = [&](const char* name, int64_t v) {
     RequireFile(v > 0 && v < (int64_t{1} << 31), where, ": ", name, " is ", v,
@@ -149,12 +142,19 @@ LlmConfig Llama(const Fields& f, const std::string& type) {
   RequireFile(c.head_size > 0 && c.head_size <= 1 << 16, f.where(), ": heads of ", c.head_size,
               " channels");
   c.rope_theta = f.Real("rope_theta", 10000);
-  c.rotary = Rotary(c.head_size, c.rope_theta);
+  c.rotary = PlainRotary(c.head_size, c.rope_theta);
   ScaleRotary(f, c);
   return c;
 }
 
 }  // namespace
+
+std::vector<double> PlainRotary(int64_t head_size, double theta) {
+  std::vector<double> turn;
+  for (int64_t i = 0; i < head_size; i += 2)
+    turn.push_back(std::pow(theta, -static_cast<double>(i) / static_cast<double>(head_size)));
+  return turn;
+}
 
 LlmConfig ParseHfConfig(const std::string& text, const std::string& where) {
   Json json;
@@ -208,7 +208,7 @@ LlmConfig ConfigOf(const Gguf& file) {
     RequireFile(c.head_size > 0 && c.head_size <= 1 << 16, file.path, ": heads of ", c.head_size,
                 " channels");
     c.rope_theta = real(key("rope.freq_base"), 10000);
-    c.rotary = Rotary(c.head_size, c.rope_theta);
+    c.rotary = PlainRotary(c.head_size, c.rope_theta);
     const std::vector<double> plain = c.rotary;
     c.interleaved = c.architecture == "llama";
     if (const GgufValue* type = Find(file.metadata, key("rope.scaling.type"))) {
@@ -245,7 +245,7 @@ LlmConfig ConfigOf(const Llama2c& file) {
   c.norm_epsilon = 1e-5f;  // run.c's
   c.tied = file.shared_classifier;
   c.rope_theta = 10000;
-  c.rotary = Rotary(c.head_size, c.rope_theta);
+  c.rotary = PlainRotary(c.head_size, c.rope_theta);
   c.interleaved = true;
   Check(c, file.path);
   return c;

@@ -30,6 +30,9 @@ struct LlmConfig {
   std::optional<LlmQuantization> quantization;  // of Mezzo's own layout
 };
 
+// LlmConfig::rotary as `theta` alone says.
+std::vector<double> PlainRotary(int64_t head_size, double theta);
+
 // Each throws FileError naming the file, the field, what it holds and what is needed: for fields
 // that are missing or contradict each other, and for what the graphs of model.h do not do (other
 // architectures, activations, rope scaling but linear and llama3, sliding windows).

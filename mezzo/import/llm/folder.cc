@@ -3,6 +3,7 @@
 
 #include "mezzo/base/files.h"
 #include "mezzo/import/llm/model.h"
+#include "mezzo/import/tokenizer/token_table.h"
 
 namespace mezzo {
 
@@ -39,13 +40,15 @@ Json LanguageModel::HfConfig() const {
   return json;
 }
 
+fs::path LanguageModel::TokenizerPath(const fs::path& model) {
+  return model.extension() == ".bin" ? model.parent_path() / "tokenizer.bin" : model;
+}
+
 void LanguageModel::CopyTokenizer(const fs::path& folder) const {
   if (names_ == Names::kGguf) {
     const auto& file = static_cast<const Gguf&>(*checkpoint_);
-    GgufMetadata kept;
-    for (const auto& [key, value] : file.metadata)
-      if (key == "general.architecture" || key.starts_with("tokenizer."))
-        kept.push_back({key, value});
+    GgufMetadata kept = TokenizerMetadata(file);
+    kept.push_back({"general.architecture", file.Get<std::string>("general.architecture")});
     WriteGguf(folder / "tokenizer.gguf", {}, kept).Commit();
     return;
   }

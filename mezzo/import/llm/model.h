@@ -36,9 +36,13 @@ class LanguageModel {
   static LanguageModel Open(const std::filesystem::path& path);
   // True for a path that Open would try.
   static bool Recognizes(const std::filesystem::path& path);
+  // What ReadTokenizer reads a model's tokenizer from: the model, or for llama2.c the tokenizer.bin
+  // beside it.
+  static std::filesystem::path TokenizerPath(const std::filesystem::path& model);
 
   const LlmConfig& config() const { return config_; }
   std::string path() const { return source_; }
+  const Checkpoint& checkpoint() const { return *checkpoint_; }
 
   // What a folder of this model needs beside its weights: config.json, and the tokenizer's files.
   // FileError if there is no way to say it in these.
