@@ -20,9 +20,8 @@ namespace fs = std::filesystem;
 using Json = nlohmann::json;
 
 // Codes, scales and zero points of a layer at random, as quantize would write them.
-GroupCodes RandomCodes(const GroupFormat& format, const Shape& shape, unsigned seed) {
-  GroupCodes g{format, shape[0], shape[1]};
-  g.outer = 0.25f;
+GroupCodes RandomCodes(const GroupFormat& format, const Shape& shape, unsigned seed, float outer) {
+  GroupCodes g{format, shape[0], shape[1], outer};
   for (const float v : NormalValues(NumElements(shape), seed))
     g.codes.push_back(static_cast<uint8_t>(std::clamp(v * 4 + 8, 0.0f, 15.0f)));
   for (const float v : NormalValues(g.rows * g.groups(), seed + 1)) {
@@ -51,7 +50,7 @@ class Exports : public testing::Test {
       const auto& t = std::get<Tensor>(p.value);
       std::vector<TensorBytes> own{ToBytes(p.name, t)};
       if (t.rank() == 2 && p.name.find("proj") != p.name.npos)
-        own = Packed(p.module(), RandomCodes(q.format, t.shape(), tensors.size()));
+        own = Packed(p.module(), RandomCodes(q.format, t.shape(), tensors.size(), outer_));
       else if (t.rank() == 2)
         own = Packed(p.module(), RoundRows(t));
       for (TensorBytes& b : own) tensors.push_back(std::move(b));
@@ -84,6 +83,7 @@ class Exports : public testing::Test {
     return "nothing was refused";
   }
 
+  float outer_ = 0.25f;
   const TemporaryFolder folder_;
   const fs::path out_ = folder_.path() / "m.gguf";
 };
@@ -132,21 +132,35 @@ TEST_F(Exports, GgufHoldsTheSameWeights) {
   }
 }
 
-TEST_F(Exports, GgufTurnsBiasesAndSaysHowRotaryPairsAreScaled) {
-  const Json scaling{{"rope_type", "llama3"},
-                     {"factor", 8},
-                     {"low_freq_factor", 1},
-                     {"high_freq_factor", 4},
-                     {"original_max_position_embeddings", 100}};
-  const LanguageModel model =
-      LanguageModel::Open(Quantized(Groups("int4", 32), {{"rope_scaling", scaling}}));
-  ExportGguf(model, out_);
-  const auto got = LanguageModel::Open(out_).config().rotary, want = model.config().rotary;
-  for (size_t i = 0; i < want.size(); ++i) EXPECT_NEAR(got[i], want[i], 1e-7 * want[i]);
-  const LanguageModel qwen =
-      LanguageModel::Open(Quantized(Groups("int4", 32), {{"model_type", "qwen2"}}));
-  ExportGguf(qwen, out_);
-  ExpectSameWeights(qwen, LanguageModel::Open(out_), Exactly);
+TEST_F(Exports, GgufTurnsRowsAndBiasesWhereLlamaCppDoes) {
+  for (const char* type : {"llama", "mistral", "qwen2"}) {
+    const LanguageModel model = LanguageModel::Open(
+        Quantized(Groups("int4", 32), {{"model_type", type}, {"attention_bias", true}}));
+    ExportGguf(model, out_);
+    const LanguageModel got = LanguageModel::Open(out_);
+    EXPECT_EQ(got.config().architecture, *type == 'q' ? "qwen2" : "llama");
+    ExpectSameWeights(model, got, Exactly);
+  }
+}
+
+TEST_F(Exports, GgufSaysHowRotaryPairsAreScaled) {
+  const Json llama3{{"rope_type", "llama3"},
+                    {"factor", 8},
+                    {"low_freq_factor", 1},
+                    {"high_freq_factor", 4},
+                    {"original_max_position_embeddings", 100}};
+  const Json linear{{"rope_type", "linear"}, {"factor", 4}};
+  for (const Json& scaling : {llama3, linear}) {
+    const LanguageModel model =
+        LanguageModel::Open(Quantized(Groups("int4", 32), {{"rope_scaling", scaling}}));
+    ExportGguf(model, out_);
+    const auto got = LanguageModel::Open(out_).config().rotary, want = model.config().rotary;
+    for (size_t i = 0; i < want.size(); ++i) EXPECT_NEAR(got[i], want[i], 1e-7 * want[i]);
+  }
+  // Factors of each pair are read for llama alone.
+  const LanguageModel qwen = LanguageModel::Open(
+      Quantized(Groups("int4", 32), {{"model_type", "qwen2"}, {"rope_scaling", llama3}}));
+  EXPECT_THROW(ExportGguf(qwen, out_), UsageError);
 }
 
 TEST_F(Exports, GgufRoundsOffsetsOfZeroPointsOnly) {
@@ -191,6 +205,21 @@ TEST_F(Exports, GgufOfAFloatModel) {
 TEST_F(Exports, GgufRefusesByName) {
   EXPECT_NE(GgufRefusal(Groups("nf4", 32)).find("--codes int4 or iq4nl"), std::string::npos);
   EXPECT_NE(GgufRefusal(Groups("int4", 16)).find("groups of 16"), std::string::npos);
+  outer_ = 0x1p30f;
+  try {
+    ExportGguf(LanguageModel::Open(Quantized(Groups("int4", 32))), out_);
+    ADD_FAILURE() << "nothing was refused";
+  } catch (const FileError& e) {
+    EXPECT_NE(std::string(e.what()).find("_proj.weight': scale "), std::string::npos) << e.what();
+    EXPECT_FALSE(fs::exists(out_));
+  }
+}
+
+TEST_F(Exports, GgufSaysWhatItRounds) {
+  outer_ = 0x1p-14f;  // scales below 2^-17 have fewer bits in binary16 than in bfloat16
+  const auto notes = ExportGguf(LanguageModel::Open(Quantized(Groups("int4", 32))), out_);
+  ASSERT_EQ(notes.size(), 1u);
+  EXPECT_NE(notes[0].find(" scales are no binary16"), std::string::npos) << notes[0];
 }
 
 // The packing of the compressed-tensors package, by its formula.

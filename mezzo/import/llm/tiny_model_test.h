@@ -31,7 +31,7 @@ class TinyModel {
       m.Add(layer + "self_attn.q_proj.weight", {32, 32}, 0.4f);
       m.Add(layer + "self_attn.k_proj.weight", {16, 32}, 0.4f);
       m.Add(layer + "self_attn.v_proj.weight", {16, 32}, 0.4f);
-      if (c["model_type"] == "qwen2")
+      if (c["model_type"] == "qwen2" || c.value("attention_bias", false))
         for (const char* p : {"q", "k", "v"})
           m.Add(layer + "self_attn." + p + "_proj.bias", {*p == 'q' ? 32 : 16}, 0.5f);
       m.Add(layer + "self_attn.o_proj.weight", {32, 32}, 0.2f);
