@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "mezzo/base/error.h"
 #include "mezzo/cli/commands.h"
@@ -12,6 +13,7 @@ namespace {
 
 struct Options {
   std::string model, output, to;
+  bool json = false;
 };
 
 void Run(const Options& o) {
@@ -23,6 +25,12 @@ void Run(const Options& o) {
           ", needs gguf or compressed-tensors");
   const LanguageModel model = LanguageModel::Open(o.model);
   const auto notes = to == "gguf" ? ExportGguf(model, out) : ExportCompressedTensors(model, out);
+  if (o.json) {
+    const nlohmann::ordered_json json{
+        {"model", o.model}, {"output", o.output}, {"format", to}, {"notes", notes}};
+    std::printf("%s\n", json.dump(1).c_str());
+    return;
+  }
   for (const std::string& note : notes) std::printf("note: %s\n", note.c_str());
   std::printf("wrote %s\n", o.output.c_str());
 }
@@ -38,6 +46,7 @@ void AddConvert(CLI::App& app) {
       ->required();
   cmd->add_option("output", o->output, "A .gguf, or the folder to make")->required();
   cmd->add_option("--to", o->to, "gguf or compressed-tensors (default: as the output is named)");
+  cmd->add_flag("--json", o->json);
   cmd->callback([o] { Run(*o); });
 }
 

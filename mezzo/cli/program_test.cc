@@ -14,6 +14,7 @@
 
 #include "mezzo/base/files.h"
 #include "mezzo/checkpoint/npz.h"
+#include "mezzo/import/llm/tiny_model_test.h"
 #include "mezzo/import/onnx_writer.h"
 
 namespace mezzo {
@@ -180,6 +181,22 @@ TEST_F(Program, OutputThatIsLostIsAnError) {
   const auto full = [] { ::dup2(::open("/dev/full", O_WRONLY), STDOUT_FILENO); };
   EXPECT_EQ(Run({"inspect", model_.string()}, full), 1);
   EXPECT_EQ(ReadFile(err_), "mezzo: standard output: cannot be written\n");
+}
+
+TEST_F(Program, ConvertWritesALanguageModel) {
+  const fs::path model = temporary_ / "tiny", out = temporary_ / "tiny.gguf";
+  TinyModel::WriteLlama(model, nlohmann::json::object());
+  EXPECT_EQ(Run({"convert", model.string(), out.string()}), 1);
+  EXPECT_NE(ReadFile(err_).find("has no tokenizer.json"), std::string::npos) << ReadFile(err_);
+  EXPECT_FALSE(fs::exists(out));
+  EXPECT_EQ(Run({"convert", model.string(), out.string(), "--to", "onnx"}), 1);
+  EXPECT_NE(ReadFile(err_).find("needs gguf or compressed-tensors"), std::string::npos);
+  WriteFile(model / "tokenizer.json", R"({"version": "1.0", "model": {"type": "BPE",
+      "vocab": {"a": 0}, "merges": []}, "pre_tokenizer": {"type": "ByteLevel",
+      "add_prefix_space": false, "trim_offsets": true, "use_regex": true}})");
+  EXPECT_EQ(Run({"convert", model.string(), out.string(), "--json"}), 0) << ReadFile(err_);
+  EXPECT_EQ(nlohmann::json::parse(ReadFile(out_)).at("format"), "gguf");
+  EXPECT_TRUE(fs::exists(out));
 }
 
 }  // namespace
