@@ -45,7 +45,9 @@ Json QuantizationConfig(const LlmQuantization& q) {
     inputs = {{"num_bits", 8},     {"type", q.activations == "fp8" ? "float" : "int"},
               {"symmetric", true}, {"strategy", "token"},
               {"dynamic", true},   {"observer", nullptr}};
-  const Json group{{"targets", Json::array({"Linear"})},
+  // Readers would guess another format for a layer whose activations are FP8.
+  const Json group{{"format", "pack-quantized"},
+                   {"targets", Json::array({"Linear"})},
                    {"weights", weights},
                    {"input_activations", inputs},
                    {"output_activations", nullptr}};
@@ -138,9 +140,7 @@ std::vector<std::string> ExportCompressedTensors(const LanguageModel& model, con
   }
   std::vector<std::string> notes;
   if (model.config().quantization->format.fp8)
-    notes.push_back(
-        "weights are scale * code: where Mezzo rounds that to FP8 it is the reader's "
-        "kernel that does, or does not");
+    notes.push_back("weights are scale * code, not rounded to FP8 unless the reader does that");
   if (!fs::exists(out / "tokenizer.json"))
     notes.push_back(Cat(model.path(), " has no tokenizer.json, which transformers needs"));
   return notes;

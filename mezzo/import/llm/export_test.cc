@@ -272,6 +272,7 @@ TEST_F(Exports, CompressedTensorsSaysTheScheme) {
   EXPECT_EQ(said.at("quant_method"), "compressed-tensors");
   EXPECT_EQ(said.at("ignore"), Json::array({"lm_head"}));
   const Json& group = said.at("config_groups").at("group_0");
+  EXPECT_EQ(group.at("format"), "pack-quantized");
   EXPECT_EQ(group.at("targets"), Json::array({"Linear"}));
   EXPECT_EQ(group.at("weights").at("group_size"), 32);
   EXPECT_EQ(group.at("input_activations").at("type"), "float");
