@@ -81,7 +81,8 @@ void Run(const Options& o) {
   for (;;) {
     const int32_t next = sampler.Next(LastLogits(decoder, hidden));
     if (ends.contains(next)) break;
-    Print(stream.Push(next));
+    // Vocabularies are padded: an id without a token is nothing.
+    if (next < tokenizer.vocabulary_size()) Print(stream.Push(next));
     if (++made == o.tokens || decoder.position() == context) break;
     hidden = decoder.Read({&next, 1});
   }

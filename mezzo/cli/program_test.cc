@@ -197,6 +197,25 @@ TEST_F(Program, ConvertWritesALanguageModel) {
   EXPECT_EQ(Run({"convert", model.string(), out.string(), "--json"}), 0) << ReadFile(err_);
   EXPECT_EQ(nlohmann::json::parse(ReadFile(out_)).at("format"), "gguf");
   EXPECT_TRUE(fs::exists(out));
+
+  // The same text whatever the threads, as drawn by the seed.
+  const auto made = [&](const fs::path& from, const std::vector<std::string>& options) {
+    std::vector<std::string> command{"generate", from.string(), "aaa", "--raw", "--tokens", "9"};
+    command.insert(command.end(), options.begin(), options.end());
+    EXPECT_EQ(Run(command), 0) << ReadFile(err_);
+    return ReadFile(out_);
+  };
+  // The file names the ids that the tokenizer has not.
+  const std::string text = made(out, {"--temperature", "3", "--threads", "1"});
+  EXPECT_NE(text.find("[PAD"), std::string::npos) << text;
+  EXPECT_EQ(made(out, {"--temperature", "3", "--threads", "2"}), text);
+  EXPECT_EQ(made(model, {"--temperature", "3"}), "\n");
+  EXPECT_NE(ReadFile(err_).find("3 tokens read"), std::string::npos) << ReadFile(err_);
+  EXPECT_EQ(Run({"generate", model.string(), std::string(70, 'a'), "--raw"}), 1);
+  EXPECT_NE(ReadFile(err_).find("the prompt has 70 tokens, and the context 64"), std::string::npos)
+      << ReadFile(err_);
+  EXPECT_EQ(Run({"bench", model.string(), "--prompt", "8", "--tokens", "4", "--json"}), 0);
+  EXPECT_EQ(nlohmann::json::parse(ReadFile(out_)).at("prompt_tokens"), 8);
 }
 
 }  // namespace

@@ -26,7 +26,9 @@ LlmQuantization Stored(const LlmQuantizeOptions& o) {
   const int64_t usual = o.scheme == "w4a8-int8" ? o.group : 0;
   q.activation_group = o.activation_group < 0 ? usual : o.activation_group;
   if (o.scheme == "w4a8-fp8") {
-    q.format.fp8 = kE4M3FN;
+    Require(o.fp8 == "e4m3fn" || o.fp8 == "e4m3fnuz", "--fp8: got ", o.fp8,
+            ", needs e4m3fn or e4m3fnuz");
+    q.format.fp8 = o.fp8 == "e4m3fn" ? kE4M3FN : kE4M3FNUZ;
     q.activations = "fp8";
   } else if (o.scheme == "w4a8-int8") {
     q.activations = "int8";
@@ -45,6 +47,10 @@ void LlmQuantizeOptions::Add(CLI::App& app) {
   app.add_option("--codes", codes,
                  "Language models: what four bits stand for: " + CodebookNames() +
                      " (default: nf4i for w4a8-int8, else nf4)");
+  app.add_option("--fp8", fp8, "Language models: what w4a8-fp8 rounds weights to: e4m3fn, e4m3fnuz")
+      ->capture_default_str();
+  app.add_flag("--float-head", float_head,
+               "Language models: embedding and head as they are, not in int8");
   app.add_option("--group-size", group, "Language models: inputs that share a scale")
       ->capture_default_str();
   app.add_option("--activation-group", activation_group,
@@ -71,6 +77,7 @@ void QuantizeText(const LlmQuantizeOptions& o, const std::string& path, const st
   job.threads = Threads(threads);
   job.stored = Stored(o);
   job.rounding = {job.stored.format, !o.no_reorder, !o.rtn, !o.no_search, o.damping};
+  job.float_head = o.float_head;
   job.windows = WindowsOf(tokenizer, ReadFile(data), o.context, o.windows);
   const double estimate = EstimateMemory(model, job);
   std::printf("%s, %zu windows of %zu tokens; memory: at most about %s\n",

@@ -7,11 +7,12 @@
 namespace mezzo {
 
 struct LlmQuantizeOptions {
-  std::string scheme = "w4a8-fp8", codes;
+  std::string scheme = "w4a8-fp8", codes, fp8 = "e4m3fn";
   int64_t group = 64, activation_group = -1;
   size_t context = 512, windows = 20;
   double damping = 0.01;
   bool zero_points = false, no_reorder = false, rtn = false, no_search = false;
+  bool float_head = false;
 
   void Add(CLI::App& app);
 };

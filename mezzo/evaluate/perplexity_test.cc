@@ -73,6 +73,17 @@ TEST(ScoreText, StoriesByTheirOwnModel) {
   const TextScore score = ScoreText(a, &b, windows, threads);
   EXPECT_NEAR(score.perplexity.value, 6.026, 0.001);
   EXPECT_LT(score.divergence->kl.value, 1e-6);
+  // The decoder makes of them what the graphs do, token by token too.
+  Decoder decoder(model, {.context = 128, .threads = threads});
+  const Tensor whole = decoder.Read(windows[0]);
+  for (int64_t i = 0; i < whole.numel(); ++i)
+    ASSERT_EQ(whole.data<float>()[i], a.hidden[0].data<float>()[i]) << i;
+  decoder.Rewind(0);
+  for (int64_t t = 0; t < 128; ++t) {
+    const Tensor row = decoder.Read(std::span(windows[0]).subspan(t, 1));
+    for (int64_t i = 0; i < row.numel(); ++i)
+      ASSERT_EQ(row.data<float>()[i], whole.data<float>()[t * row.numel() + i]) << t << "," << i;
+  }
 }
 
 }  // namespace

@@ -90,6 +90,7 @@ class Writer {
                 {"windows", job_.windows.size()},
                 {"tokens", Cat(hash)},
                 {"stored", ToJson(job_.stored)},
+                {"float_head", job_.float_head},
                 {"reorder", r.reorder},
                 {"correct", r.correct},
                 {"search", r.search},
@@ -162,7 +163,7 @@ class Writer {
       for (const auto& [name, t] : graph.initializers) {
         if (t.dtype() != DType::kFloat32 || !seen.insert(name).second) continue;
         const std::string module = name.substr(0, name.rfind('.'));
-        if (t.rank() != 2) {
+        if (t.rank() != 2 || job_.float_head) {
           tensors.push_back(ToBytes(name, t));
         } else {
           for (TensorBytes& b : Packed(module, RoundRows(t))) tensors.push_back(std::move(b));

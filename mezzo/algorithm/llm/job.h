@@ -25,6 +25,7 @@ struct LayerOutcome {
 struct LlmJob {
   GroupRounding rounding;
   LlmQuantization stored;       // its format is the rounding's
+  bool float_head = false;      // embedding and head as they are, not in int8
   std::vector<Window> windows;  // to calibrate on
   Threads threads;
   std::function<void(const LayerOutcome&)> layer_done;

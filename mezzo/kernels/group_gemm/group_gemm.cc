@@ -31,9 +31,9 @@ class PanelList {
   int64_t total_ = 0;
 };
 
-constexpr int64_t kFewTokens = 3;    // up to here codes are unpacked in registers
-constexpr int64_t kTokenBlock = 64;  // whose codes of a group stay in the first-level cache
-constexpr int64_t kPanelBlock = 8;   // panels for a thread at a time
+constexpr int64_t kFewTokens = 3;     // up to here codes are unpacked in registers
+constexpr int64_t kTokenBlock = 128;  // whose codes of a group stay in the first-level cache
+constexpr int64_t kPanelBlock = 8;    // panels for a thread at a time
 
 }  // namespace
 
