@@ -72,11 +72,19 @@ class Fields {
   std::string where_;
 };
 
-// Positions stretched, evenly or more for the slow pairs.
+// Positions stretched, evenly or more for the slow pairs. transformers 5 writes what were
+// rope_theta and rope_scaling as one object, rope_parameters.
 // https://huggingface.co/docs/transformers/internal/rope_utils
-void ScaleRotary(const Fields& f, LlmConfig& c) {
-  if (!f.Has("rope_scaling")) return;
-  const Fields s(f.At("rope_scaling"), f.where() + ".rope_scaling");
+void ReadRotary(const Fields& f, LlmConfig& c) {
+  c.rope_theta = f.Real("rope_theta", 10000);
+  const char* field = f.Has("rope_parameters") ? "rope_parameters" : "rope_scaling";
+  const bool has = f.Has(field);
+  static const Json none = Json::object();
+  const Fields s(has ? f.At(field) : none, f.where() + "." + field);
+  c.rope_theta = s.Real("rope_theta", c.rope_theta);
+  RequireFile(s.Real("partial_rotary_factor", 1) == 1, s.where(),
+              ".partial_rotary_factor is not supported");
+  c.rotary = PlainRotary(c.head_size, c.rope_theta);
   const std::string type = s.Text("rope_type", s.Text("type", "default"));
   if (type == "default") return;
   RequireFile(type == "linear" || type == "llama3", s.where(), ": type '", type,
@@ -141,9 +149,7 @@ LlmConfig Llama(const Fields& f, const std::string& type) {
   RequireFile(!slides, f.where(), ": sliding windows are not supported");
   RequireFile(c.head_size > 0 && c.head_size <= 1 << 16, f.where(), ": heads of ", c.head_size,
               " channels");
-  c.rope_theta = f.Real("rope_theta", 10000);
-  c.rotary = PlainRotary(c.head_size, c.rope_theta);
-  ScaleRotary(f, c);
+  ReadRotary(f, c);
   return c;
 }
 

@@ -40,18 +40,28 @@ TEST(LanguageModel, NamesWhatDoesNotFit) {
 }
 
 TEST(LanguageModel, ScaledRotaryEmbeddings) {
-  const auto rotary = [](const nlohmann::json& scaling) {
-    nlohmann::json c{
-        {"model_type", "llama"},         {"vocab_size", 96},       {"hidden_size", 32},
-        {"intermediate_size", 64},       {"num_hidden_layers", 2}, {"num_attention_heads", 4},
-        {"max_position_embeddings", 64}, {"rms_norm_eps", 1e-5},   {"rope_theta", 10000.0},
-        {"rope_scaling", scaling}};
+  const auto rotary = [](const nlohmann::json& scaling, const char* field = "rope_scaling") {
+    nlohmann::json c{{"model_type", "llama"},
+                     {"vocab_size", 96},
+                     {"hidden_size", 32},
+                     {"intermediate_size", 64},
+                     {"num_hidden_layers", 2},
+                     {"num_attention_heads", 4},
+                     {"max_position_embeddings", 64},
+                     {"rms_norm_eps", 1e-5},
+                     {"rope_theta", 10000.0},
+                     {field, scaling}};
     return ParseHfConfig(c.dump(), "config.json").rotary;
   };
   const auto plain = rotary(nullptr), linear = rotary({{"type", "linear"}, {"factor", 4}});
   ASSERT_EQ(plain.size(), 4u);
   EXPECT_DOUBLE_EQ(plain[1], 0.1);
   for (size_t i = 0; i < 4; ++i) EXPECT_DOUBLE_EQ(linear[i], plain[i] / 4);
+  // One object for all, as transformers 5 writes it.
+  const auto one =
+      rotary({{"rope_type", "linear"}, {"rope_theta", 81.0}, {"factor", 2}}, "rope_parameters");
+  EXPECT_DOUBLE_EQ(one[2], 1.0 / 9 / 2);
+  EXPECT_THROW(rotary({{"partial_rotary_factor", 0.5}}, "rope_parameters"), FileError);
   // llama3: pairs that turn often stay, those that turn rarely slow down by the factor.
   const auto llama3 = rotary({{"rope_type", "llama3"},
                               {"factor", 8},
