@@ -42,14 +42,13 @@ int32_t RoundTo(const float* x, int64_t n, float scale, int8_t* codes) {
 }  // namespace
 
 void GroupActivations::RoundToken(const float* x, int64_t token, int64_t scale_group) {
-  const int64_t at = token * groups_;
-  int8_t* const codes = codes_ + token * stride_;
   for (int64_t begin = 0; begin < depth_; begin += scale_group) {
     const float largest = LargestMagnitude(x + begin, scale_group) / 127;
     const float scale = largest < FLT_MIN ? FLT_MIN : largest;  // NaN stays
     for (int64_t k = begin; k < begin + scale_group; k += group_) {
-      scales_[at + k / group_] = scale;
-      sums_[at + k / group_] = RoundTo(x + k, group_, scale, codes + k);
+      const int64_t at = k / group_ * tokens_ + token;
+      scales_[at] = scale;
+      sums_[at] = RoundTo(x + k, group_, scale, codes_ + at * group_);
     }
   }
 }
@@ -61,10 +60,7 @@ void GroupActivations::Round(const float* x, int64_t x_stride, int64_t tokens, i
           "activations of ", depth, " columns with a scale for ", scale_group,
           " in products of groups of ", group);
   tokens_ = tokens, depth_ = depth, group_ = group, groups_ = depth / group;
-  // An odd number of cache lines, so that neighbouring tokens do not fall into the same sets.
-  stride_ = ((depth + 63) / 64 | 1) * 64;
-  if (!storage_.defined() || storage_.numel() < tokens * stride_)
-    storage_ = Tensor(DType::kInt8, {tokens * stride_});
+  storage_ = Tensor(DType::kInt8, {tokens * depth});
   codes_ = storage_.data<int8_t>();
   scales_.resize(tokens * groups_);
   sums_.resize(tokens * groups_);

@@ -21,7 +21,8 @@
 
 namespace mezzo {
 
-// Rows of int8 codes, -127..127, with a scale for each group of columns.
+// Rows of int8 codes, -127..127, with a scale for each group of columns. They lie group after
+// group, in a group token after token: a product of many tokens goes through a group at a time.
 class GroupActivations {
  public:
   // x (tokens, depth), rows `x_stride` apart, rounded as mezzo.QuantizeRows does: per token and
@@ -34,17 +35,20 @@ class GroupActivations {
   int64_t depth() const { return depth_; }
   int64_t group() const { return group_; }
   int64_t groups() const { return groups_; }
-  const int8_t* codes(int64_t token) const { return codes_ + token * stride_; }
-  // By group: the scale, and the sum of the codes.
-  const float* scales(int64_t token) const { return scales_.data() + token * groups_; }
-  const int32_t* sums(int64_t token) const { return sums_.data() + token * groups_; }
+  const int8_t* codes(int64_t token, int64_t g) const {
+    return codes_ + (g * tokens_ + token) * group_;
+  }
+  // The scale, and the sum of the codes; of the next token behind them.
+  const float* scale(int64_t token, int64_t g) const {
+    return scales_.data() + g * tokens_ + token;
+  }
+  const int32_t* sum(int64_t token, int64_t g) const { return sums_.data() + g * tokens_ + token; }
 
  private:
   void RoundToken(const float* x, int64_t token, int64_t scale_group);
 
   int64_t tokens_ = 0, depth_ = 0, group_ = 1, groups_ = 0;
-  int64_t stride_ = 0;  // from one token's codes to the next
-  Tensor storage_;      // grows, and is used again
+  Tensor storage_;
   int8_t* codes_ = nullptr;
   std::vector<float> scales_;
   std::vector<int32_t> sums_;

@@ -107,21 +107,17 @@ void FewTile(const GroupActivations& x, const GroupProduct& product, int64_t pan
   const int64_t group = w.group(), groups = w.groups();
   const __m256i values = table.bytes;
   const uint8_t* at = w.Codes(panel, 0);
-  const int8_t* codes[T];
   __m256 y[T][2];
 #pragma GCC unroll 4
-  for (int t = 0; t < T; ++t) {
-    codes[t] = x.codes(t);
-    y[t][0] = y[t][1] = _mm256_setzero_ps();
-  }
+  for (int t = 0; t < T; ++t) y[t][0] = y[t][1] = _mm256_setzero_ps();
   for (int64_t g = 0; g < groups; ++g, at += w.group_bytes()) {
     const GroupParameters p = Parameters(w, at, table.offset);
     __m256i sum[T][2];
 #pragma GCC unroll 4
-    for (int t = 0; t < T; ++t) p.Start(x.sums(t)[g], sum[t]);
+    for (int t = 0; t < T; ++t) p.Start(*x.sum(t, g), sum[t]);
     const int8_t* from[T];
 #pragma GCC unroll 4
-    for (int t = 0; t < T; ++t) from[t] = codes[t] + g * group;
+    for (int t = 0; t < T; ++t) from[t] = x.codes(t, g);
     for (int64_t k = 0; k < group; k += 8) {
       // The hardware's own prefetching does not run far enough ahead of this much arithmetic.
       _mm_prefetch(reinterpret_cast<const char*>(at + k * 8 + 2048), _MM_HINT_T0);
@@ -137,7 +133,7 @@ void FewTile(const GroupActivations& x, const GroupProduct& product, int64_t pan
     for (int t = 0; t < T; ++t)
 #pragma GCC unroll 2
       for (int h = 0; h < 2; ++h)
-        y[t][h] = AddGroup(sum[t][h], p.scale[h], x.scales(t)[g], y[t][h]);
+        y[t][h] = AddGroup(sum[t][h], p.scale[h], *x.scale(t, g), y[t][h]);
   }
   for (int t = 0; t < T; ++t)
     StoreRows(y[t], product.y + t * product.y_stride + panel * kRows, w.rows() - panel * kRows);
@@ -147,9 +143,9 @@ void FewTile(const GroupActivations& x, const GroupProduct& product, int64_t pan
 struct GroupBlock {
   const __m256i* unpacked;  // for each 8 columns, Unpacked of both halves
   GroupParameters parameters;
-  int64_t group, token_stride, groups;
-  const int8_t* codes;    // `token_stride` bytes from token to token
-  const float* x_scales;  // `groups` numbers from token to token
+  int64_t group;
+  const int8_t* codes;  // `group` bytes from token to token
+  const float* x_scales;
   const int32_t* x_sums;
   float* y;  // (tokens, 16), kept from group to group
 };
@@ -158,13 +154,13 @@ struct GroupBlock {
 template <int T>
 void OneGroup(const GroupBlock& b, int64_t t) {
   const __m256i* w = b.unpacked;
-  const int64_t group = b.group, groups = b.groups;
+  const int64_t group = b.group;
   const int8_t* x[T];
   __m256i sum[T][2];
 #pragma GCC unroll 4
   for (int i = 0; i < T; ++i) {
-    x[i] = b.codes + (t + i) * b.token_stride;
-    b.parameters.Start(b.x_sums[(t + i) * groups], sum[i]);
+    x[i] = b.codes + (t + i) * group;
+    b.parameters.Start(b.x_sums[t + i], sum[i]);
   }
   for (int64_t k = 0; k < group; k += 8, w += 4) {
     const Unpacked u[2] = {{w[0], w[1]}, {w[2], w[3]}};
@@ -180,8 +176,8 @@ void OneGroup(const GroupBlock& b, int64_t t) {
 #pragma GCC unroll 2
     for (int h = 0; h < 2; ++h) {
       float* at = b.y + (t + i) * kRows + h * 8;
-      _mm256_store_ps(at, AddGroup(sum[i][h], b.parameters.scale[h], b.x_scales[(t + i) * groups],
-                                   _mm256_load_ps(at)));
+      _mm256_store_ps(
+          at, AddGroup(sum[i][h], b.parameters.scale[h], b.x_scales[t + i], _mm256_load_ps(at)));
     }
 }
 
@@ -201,11 +197,9 @@ void ManyPanel(const GroupActivations& x, const GroupProduct& product, int64_t p
     const GroupBlock block{unpacked,
                            Parameters(w, codes, table.offset),
                            group,
-                           x.codes(1) - x.codes(0),
-                           w.groups(),
-                           x.codes(token_begin) + g * group,
-                           x.scales(token_begin) + g,
-                           x.sums(token_begin) + g,
+                           x.codes(token_begin, g),
+                           x.scale(token_begin, g),
+                           x.sum(token_begin, g),
                            y};
     int64_t t = 0;
     for (; t + 4 <= tokens; t += 4) OneGroup<4>(block, t);

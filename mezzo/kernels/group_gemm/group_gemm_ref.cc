@@ -17,9 +17,9 @@ void GroupGemmRef(const GroupActivations& x, const GroupProduct& product) {
           const int value = w.format().zero_points
                                 ? code - w.Zero(r, g)
                                 : static_cast<int>(w.format().codes->values[code]);
-          dot += x.codes(t)[k] * value;
+          dot += x.codes(t, g)[k - g * group] * value;
         }
-        y = std::fma(static_cast<float>(dot), w.Scale(r, g) * x.scales(t)[g], y);
+        y = std::fma(static_cast<float>(dot), w.Scale(r, g) * *x.scale(t, g), y);
       }
       product.y[t * product.y_stride + r] = y;
     }

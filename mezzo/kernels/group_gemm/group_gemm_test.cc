@@ -84,9 +84,9 @@ TEST(GroupGemm, TheProductIsThatOfTheRoundedActivations) {
     for (int64_t r = 0; r < 10; ++r) {
       double sum = 0, size = 0;
       for (int64_t k = 0; k < 128; ++k) {
-        EXPECT_NEAR(a.scales(t)[k / 64] * a.codes(t)[k], x.data<float>()[t * 128 + k],
-                    0.5001f * a.scales(t)[k / 64]);
-        const double p = double(a.scales(t)[k / 64]) * a.codes(t)[k] * w.data<float>()[r * 128 + k];
+        const float scale = *a.scale(t, k / 64), rounded = scale * a.codes(t, k / 64)[k % 64];
+        EXPECT_NEAR(rounded, x.data<float>()[t * 128 + k], 0.5001f * scale);
+        const double p = double(rounded) * w.data<float>()[r * 128 + k];
         sum += p, size += std::fabs(p);
       }
       EXPECT_NEAR(y[t * 10 + r], sum, 1e-6 * size);

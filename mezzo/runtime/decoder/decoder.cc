@@ -107,7 +107,8 @@ void Decoder::Activate(int64_t tokens) {
 
 void Decoder::RunBlock(Block& b, float* x, int64_t tokens) {
   const auto add = [&] {
-    for (int64_t i = 0; i < tokens * c_.hidden; ++i) x[i] += added_[i];
+    const float* added = added_.data();
+    for (int64_t i = 0; i < tokens * c_.hidden; ++i) x[i] += added[i];
   };
   RunNorm(b.before_attention, x, tokens, normed_.data());
   b.qkv.Run(normed_.data(), tokens, qkv_.data(), threads_);
@@ -130,10 +131,10 @@ Tensor Decoder::Read(std::span<const int32_t> tokens) {
   Tensor x = model_.Embed(tokens, position_);
   for (int64_t begin = 0; begin < total; begin += kChunk) {
     const int64_t n = std::min(kChunk, total - begin);
-    normed_.resize(n * c_.hidden), added_.resize(n * c_.hidden);
-    qkv_.resize(n * blocks_[0].qkv.outputs());
-    attended_.resize(n * c_.heads * c_.head_size);
-    wide_.resize(n * blocks_[0].mlp_in.outputs()), active_.resize(n * c_.feed_forward);
+    normed_.Hold(n * c_.hidden), added_.Hold(n * c_.hidden);
+    qkv_.Hold(n * blocks_[0].qkv.outputs());
+    attended_.Hold(n * c_.heads * c_.head_size);
+    wide_.Hold(n * blocks_[0].mlp_in.outputs()), active_.Hold(n * c_.feed_forward);
     for (Block& block : blocks_) RunBlock(block, x.data<float>() + begin * c_.hidden, n);
     position_ += n;
   }

@@ -67,8 +67,16 @@ class Decoder {
   std::vector<Block> blocks_;
   Norm last_;
   JoinedLinears head_;
-  // Of the tokens at hand.
-  std::vector<float> normed_, qkv_, attended_, added_, wide_, active_;
+  // Of the tokens at hand, in large pages: products write a line of every token's in turn.
+  struct Buffer {
+    Tensor values;
+    float* data() { return values.data<float>(); }
+    void Hold(int64_t n) {
+      if (!values.defined() || values.numel() < n)
+        values = Tensor::ForWeights(DType::kFloat32, {n});
+    }
+  };
+  Buffer normed_, qkv_, attended_, added_, wide_, active_;
 };
 
 }  // namespace mezzo
