@@ -25,19 +25,6 @@ double Power(const Tensor& rows, const PackedB& h, const Threads& threads) {
   return sum;
 }
 
-// Every `step`-th row of a, less b's.
-Tensor SomeRows(const Tensor& a, const Tensor* b, int64_t step) {
-  const int64_t n = (a.dim(0) + step - 1) / step, d = a.dim(1);
-  Tensor rows(DType::kFloat32, {n, d});
-  for (int64_t r = 0; r < n; ++r)
-    for (int64_t i = 0; i < d; ++i) {
-      const int64_t at = r * step * d + i;
-      rows.data<float>()[r * d + i] = a.data<float>()[at] - (b ? b->data<float>()[at] : 0.0f);
-    }
-  return rows;
-}
-
-// From at most 128 rows, evenly spaced: it informs and decides nothing.
 double RelativeError(const Tensor& weight, const Tensor& rounded, const Hessian& h,
                      const Threads& threads) {
   const int64_t d = h.depth();
@@ -45,9 +32,11 @@ double RelativeError(const Tensor& weight, const Tensor& rounded, const Hessian&
   for (int64_t i = 0; i < d; ++i)
     for (int64_t j = 0; j <= i; ++j) full[i * d + j] = full[j * d + i] = h.At(i, j);
   const PackedB packed(full.data(), d, d, d, 1, threads);
-  const int64_t step = (weight.dim(0) + 127) / 128;
-  const double power = Power(SomeRows(weight, nullptr, step), packed, threads);
-  return power > 0 ? Power(SomeRows(weight, &rounded, step), packed, threads) / power : 0;
+  Tensor difference = weight.Clone();
+  for (int64_t i = 0; i < weight.numel(); ++i)
+    difference.data<float>()[i] -= rounded.data<float>()[i];
+  const double power = Power(weight, packed, threads);
+  return power > 0 ? Power(difference, packed, threads) / power : 0;
 }
 
 Json ToJson(const LayerOutcome& l) {

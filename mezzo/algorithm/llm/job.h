@@ -18,7 +18,7 @@ namespace mezzo {
 
 struct LayerOutcome {
   std::string name;
-  double error = 0;    // of the layer's outputs (of 128 of them), as a share of their power
+  double error = 0;    // of the layer's outputs, as a share of their power
   double damping = 0;  // that its Hessian took
 };
 
