@@ -153,8 +153,7 @@ class Llama:
         parts = (packed, scales.bfloat16(), w, rounded)
         for name, p, s, a, b in zip(names, *(t.split(rows) for t in parts)):
             self.out |= {f"{name}.weight_packed": p, f"{name}.weight_scale": s}
-            some = slice(None, None, (len(a) + 127) // 128)  # mezzo tells noise from 128 rows
-            lost, power = (((m @ h) * m).sum() for m in (a[some] - b[some], a[some]))
+            lost, power = (((m @ h) * m).sum() for m in (a - b, a))
             self.noise[name] = float(lost / power)
         return rounded
 
