@@ -1,6 +1,5 @@
 // mezzo bench: how long a model takes.
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <nlohmann/json.hpp>
@@ -14,8 +13,6 @@
 
 namespace mezzo {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 struct Options {
   std::string model;
@@ -31,15 +28,6 @@ struct Options {
   }
 };
 
-double Since(Clock::time_point start) {
-  return std::chrono::duration<double, std::nano>(Clock::now() - start).count();
-}
-
-double Median(std::vector<double> v) {
-  std::nth_element(v.begin(), v.begin() + v.size() / 2, v.end());
-  return v[v.size() / 2];
-}
-
 // Numbers that look like data: real ones from a sine, integers 1.
 Tensor Filled(DType dtype, const Shape& shape) {
   if (dtype != DType::kFloat32)
@@ -52,22 +40,22 @@ Tensor Filled(DType dtype, const Shape& shape) {
 
 void Run(const Options& o) {
   if (LanguageModel::Recognizes(o.model)) return BenchText(o.text(), o.json);
-  const auto start = Clock::now();
+  const Stopwatch loading;
   const RunnableModel model = LoadRunnable(o.model);
   const Threads threads(o.threads.threads);
   const Session session(model.graph,
                         {threads, o.reference ? KernelSet::kReference : KernelSet::kFast});
-  const double load_ns = Since(start);
+  const double load_ns = loading.Seconds() * 1e9;
   const TensorMap inputs = ShapedInputs(model.model.graph, o.shapes, Filled);
-  const auto first_start = Clock::now();
+  const Stopwatch first;
   session.Run(inputs);
-  const double first_ns = Since(first_start);
+  const double first_ns = first.Seconds() * 1e9;
   std::vector<double> runs;
   const int count = o.runs > 0 ? o.runs : 30;
   for (int i = 0; i < count; ++i) {
-    const auto begin = Clock::now();
+    const Stopwatch run;
     session.Run(inputs);
-    runs.push_back(Since(begin));
+    runs.push_back(run.Seconds() * 1e9);
   }
   const double median = Median(runs), least = *std::min_element(runs.begin(), runs.end());
   nlohmann::ordered_json json{{"model", o.model},

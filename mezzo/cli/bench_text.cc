@@ -1,7 +1,6 @@
 #include "mezzo/cli/bench_text.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <vector>
@@ -15,17 +14,6 @@
 namespace mezzo {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
-double SecondsSince(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-double Median(std::vector<double> v) {
-  std::sort(v.begin(), v.end());
-  return v[v.size() / 2];
-}
-
 // Bytes a second that all threads together read from memory: the best of several passes over more
 // than any cache holds, each a thread's own stretch.
 double ReadBandwidth(const Threads& threads) {
@@ -35,7 +23,7 @@ double ReadBandwidth(const Threads& threads) {
   std::vector<float> sums(parts);
   double best = 0;
   for (int pass = 0; pass < 8; ++pass) {
-    const auto start = Clock::now();
+    const Stopwatch watch;
     threads.Each(parts, [&](size_t i, size_t) {
       const int64_t share = memory.numel() / parts;
       const float* from = memory.data<float>() + static_cast<int64_t>(i) * share;
@@ -44,7 +32,7 @@ double ReadBandwidth(const Threads& threads) {
         for (int l = 0; l < 4; ++l) sum[l] += (vmath::I8)vmath::Load(from + k + 8 * l);
       sums[i] += static_cast<float>((sum[0] + sum[1] + sum[2] + sum[3])[0]);
     });
-    best = std::max(best, static_cast<double>(kBytes) / SecondsSince(start));
+    best = std::max(best, static_cast<double>(kBytes) / watch.Seconds());
   }
   Require(sums[0] == 0, "zeros summed to ", sums[0]);  // and nobody may leave the loop out
   return best;
@@ -60,17 +48,17 @@ Times Measure(Decoder& decoder, const BenchTextOptions& o, int64_t vocabulary) {
   Times times;
   for (int run = 0; run <= o.runs; ++run) {
     decoder.Rewind(0);
-    auto start = Clock::now();
+    const Stopwatch reading;
     Tensor hidden = decoder.Read(prompt);
     int32_t next = Likeliest(LastLogits(decoder, hidden));
-    const double read = SecondsSince(start);
+    const double read = reading.Seconds();
     decoder.Rewind(std::min(o.depth, o.prompt));
-    start = Clock::now();
+    const Stopwatch making;
     for (int64_t i = 0; i < o.tokens; ++i)
       next = Likeliest(LastLogits(decoder, decoder.Read({&next, 1})));
     if (run == 0) continue;  // the first one warms up
     times.prompt.push_back(read);
-    times.tokens.push_back(SecondsSince(start));
+    times.tokens.push_back(making.Seconds());
   }
   return times;
 }
@@ -82,9 +70,9 @@ void BenchText(const BenchTextOptions& o, bool json) {
           o.prompt);
   const LanguageModel model = LanguageModel::Open(o.model);
   const Threads threads(o.threads);
-  const auto start = Clock::now();
+  const Stopwatch loading;
   Decoder decoder(model, {o.prompt + o.tokens, ParseKvFormat(o.kv), threads});
-  const double load = SecondsSince(start);
+  const double load = loading.Seconds();
   const Times times = Measure(decoder, o, model.config().vocabulary);
   const double prompt = static_cast<double>(o.prompt) / Median(times.prompt);
   const double tokens = static_cast<double>(o.tokens) / Median(times.tokens);

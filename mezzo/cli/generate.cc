@@ -1,5 +1,4 @@
 // mezzo generate: what a language model goes on with.
-#include <chrono>
 #include <cstdio>
 #include <set>
 
@@ -8,6 +7,7 @@
 #include "mezzo/cli/options.h"
 #include "mezzo/import/tokenizer/chat.h"
 #include "mezzo/import/tokenizer/token_stream.h"
+#include "mezzo/report/measure.h"
 #include "mezzo/runtime/decoder/decoder.h"
 #include "mezzo/runtime/decoder/sampler.h"
 
@@ -44,16 +44,6 @@ std::set<int32_t> Ends(const Tokenizer& tokenizer) {
     if (const auto id = tokenizer.Find(token)) ends.insert(*id);
   return ends;
 }
-
-class Stopwatch {
- public:
-  double Seconds() const {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
-  }
-
- private:
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
-};
 
 void Print(const std::string& text) {
   std::fwrite(text.data(), 1, text.size(), stdout);

@@ -23,17 +23,17 @@ std::string ProcField(const char* path, const std::string& key) {
 }
 
 double RunMilliseconds(const Session& session, const TensorMap& inputs) {
-  const auto start = Clock::now();
+  const Stopwatch watch;
   session.Run(inputs);
-  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+  return watch.Seconds() * 1e3;
 }
+
+}  // namespace
 
 double Median(std::vector<double> v) {
   std::nth_element(v.begin(), v.begin() + static_cast<int64_t>(v.size() / 2), v.end());
   return v[v.size() / 2];
 }
-
-}  // namespace
 
 std::string CpuName() {
   const std::string name = ProcField("/proc/cpuinfo", "model name");

@@ -17,6 +17,19 @@ std::string CpuName();
 // The most memory this process held at once so far, in bytes; 0 if the system does not say.
 double PeakMemoryBytes();
 
+// Runs from when it is made.
+class Stopwatch {
+ public:
+  double Seconds() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  Clock::time_point start_ = Clock::now();
+};
+
+// The upper one of the middle two; there must be one.
+double Median(std::vector<double> v);
+
 // Median milliseconds of one run of each. Runs alternate, so that both see the same machine, for
 // about `seconds` in all and at least three times each, after one run to warm up.
 std::pair<double, double> MedianLatencies(const Session& a, const Session& b,

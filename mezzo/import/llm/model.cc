@@ -255,13 +255,12 @@ Tensor LanguageModel::HalvesApart(const std::string& module, const Tensor& t) co
   return out;
 }
 
-LanguageModel::Matrix LanguageModel::ReadMatrix(const std::string& module, int64_t i,
-                                                const Shape& shape) const {
+StoredMatrix LanguageModel::ReadMatrix(const std::string& module, int64_t i,
+                                       const Shape& shape) const {
   if (const auto& q = config_.quantization) {
     const std::string file = FileName(module + ".weight", i);
     const std::string name = file.substr(0, file.rfind('.'));
-    if (auto codes = ReadGroupCodes(*checkpoint_, name, q->format, shape)) return *std::move(codes);
-    if (auto codes = ReadRowCodes(*checkpoint_, name, shape)) return *std::move(codes);
+    if (auto codes = ReadCodes(*checkpoint_, name, q->format, shape)) return *std::move(codes);
   }
   // GPT-2's linear layers are convolutions in Hugging Face's form: (in, out).
   if (gpt2() && names_ == Names::kHuggingFace && i >= 0)

@@ -18,13 +18,10 @@
 #include <nlohmann/json_fwd.hpp>
 #include <span>
 #include <string>
-#include <variant>
 
 #include "mezzo/checkpoint/checkpoint.h"
 #include "mezzo/graph/graph.h"
 #include "mezzo/import/llm/config.h"
-#include "mezzo/tensor/group_codes.h"
-#include "mezzo/tensor/row_codes.h"
 
 namespace mezzo {
 
@@ -56,8 +53,7 @@ class LanguageModel {
   // The parts that graphs are made of, for who runs the model in another way. Modules have their
   // names in Hugging Face's llama or gpt2, without the layers' prefix: "self_attn.q_proj"; layer -1
   // is outside the blocks. FileError for shapes other than those asked for.
-  using Matrix = std::variant<Tensor, GroupCodes, RowCodes>;
-  Matrix ReadMatrix(const std::string& module, int64_t layer, const Shape& shape) const;
+  StoredMatrix ReadMatrix(const std::string& module, int64_t layer, const Shape& shape) const;
   Tensor ReadVector(const std::string& name, int64_t layer, int64_t size) const;
   bool Holds(const std::string& name, int64_t layer = -1) const;
   bool gpt2() const { return config_.architecture == "gpt2"; }

@@ -26,11 +26,8 @@ void ForEachParameter(const LanguageModel& model,
       if (!seen.insert(name).second) continue;
       Parameter p{name, t};
       if (quantization && t.rank() == 2) {
-        const Checkpoint& c = model.checkpoint();
-        if (auto codes = ReadGroupCodes(c, p.module(), quantization->format, t.shape()))
-          p.value = std::move(*codes);
-        else if (auto rows = ReadRowCodes(c, p.module(), t.shape()))
-          p.value = std::move(*rows);
+        if (auto codes = ReadCodes(model.checkpoint(), p.module(), quantization->format, t.shape()))
+          p.value = *std::move(codes);
       }
       visit(piece, std::move(p));
     }

@@ -13,7 +13,7 @@ struct Parameter {
   std::string name;  // as the IR's: model.layers.3.self_attn.q_proj.weight
   // The codes where the model's folder holds such (quantized.h), else float32. Rows as in the IR,
   // rotary pairs in the two halves of a head.
-  std::variant<Tensor, GroupCodes, RowCodes> value;
+  StoredMatrix value;
 
   Shape shape() const;
   std::string module() const { return name.substr(0, name.rfind('.')); }

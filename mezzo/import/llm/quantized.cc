@@ -24,6 +24,40 @@ std::vector<float> Floats(const Tensor& t) {
   return {t.span<float>().begin(), t.span<float>().end()};
 }
 
+std::optional<GroupCodes> ReadGroupCodes(const Checkpoint& c, const std::string& name,
+                                         const GroupFormat& format, const Shape& shape) {
+  if (!c.tensors.contains(name + ".weight_packed")) return std::nullopt;
+  const int64_t rows = shape[0], cols = shape[1];
+  RequireFile(cols % format.group == 0, c.path, ": groups of ", format.group, " for ", name,
+              " with ", cols, " inputs");
+  GroupCodes g{format, rows, cols};
+  const Shape by_group{rows, g.groups()};
+  const StoredTensor& packed = At(c, name + ".weight_packed", Storage::kU8, {rows, cols / 2});
+  g.codes.resize(packed.bytes.size() * 2);
+  for (size_t i = 0; i < packed.bytes.size(); ++i) {
+    g.codes[2 * i] = packed.bytes[i] & 15;
+    g.codes[2 * i + 1] = packed.bytes[i] >> 4;
+  }
+  g.scales = Floats(At(c, name + ".weight_scale", Storage::kBF16, by_group).Read());
+  if (format.zero_points) {
+    const auto zeros = At(c, name + ".weight_zero_point", Storage::kU8, by_group).bytes;
+    g.zeros.assign(zeros.begin(), zeros.end());
+  }
+  g.outer = *At(c, name + ".weight_outer", Storage::kF32, {1}).Read().data<float>();
+  return g;
+}
+
+std::optional<RowCodes> ReadRowCodes(const Checkpoint& c, const std::string& name,
+                                     const Shape& shape) {
+  if (!c.tensors.contains(name + ".weight_codes")) return std::nullopt;
+  RowCodes r{shape[0], shape[1], {}, {}};
+  const auto bytes = At(c, name + ".weight_codes", Storage::kI8, shape).bytes;
+  r.codes.resize(bytes.size());
+  std::memcpy(r.codes.data(), bytes.data(), bytes.size());
+  r.scales = Floats(At(c, name + ".weight_scale", Storage::kF32, {shape[0]}).Read());
+  return r;
+}
+
 }  // namespace
 
 LlmQuantization QuantizationFromJson(const Json& json, const std::string& where) {
@@ -68,38 +102,11 @@ Json ToJson(const LlmQuantization& q) {
           {"activation_group", q.activation_group}};
 }
 
-std::optional<GroupCodes> ReadGroupCodes(const Checkpoint& c, const std::string& name,
-                                         const GroupFormat& format, const Shape& shape) {
-  if (!c.tensors.contains(name + ".weight_packed")) return std::nullopt;
-  const int64_t rows = shape[0], cols = shape[1];
-  RequireFile(cols % format.group == 0, c.path, ": groups of ", format.group, " for ", name,
-              " with ", cols, " inputs");
-  GroupCodes g{format, rows, cols};
-  const Shape by_group{rows, g.groups()};
-  const StoredTensor& packed = At(c, name + ".weight_packed", Storage::kU8, {rows, cols / 2});
-  g.codes.resize(packed.bytes.size() * 2);
-  for (size_t i = 0; i < packed.bytes.size(); ++i) {
-    g.codes[2 * i] = packed.bytes[i] & 15;
-    g.codes[2 * i + 1] = packed.bytes[i] >> 4;
-  }
-  g.scales = Floats(At(c, name + ".weight_scale", Storage::kBF16, by_group).Read());
-  if (format.zero_points) {
-    const auto zeros = At(c, name + ".weight_zero_point", Storage::kU8, by_group).bytes;
-    g.zeros.assign(zeros.begin(), zeros.end());
-  }
-  g.outer = *At(c, name + ".weight_outer", Storage::kF32, {1}).Read().data<float>();
-  return g;
-}
-
-std::optional<RowCodes> ReadRowCodes(const Checkpoint& c, const std::string& name,
-                                     const Shape& shape) {
-  if (!c.tensors.contains(name + ".weight_codes")) return std::nullopt;
-  RowCodes r{shape[0], shape[1], {}, {}};
-  const auto bytes = At(c, name + ".weight_codes", Storage::kI8, shape).bytes;
-  r.codes.resize(bytes.size());
-  std::memcpy(r.codes.data(), bytes.data(), bytes.size());
-  r.scales = Floats(At(c, name + ".weight_scale", Storage::kF32, {shape[0]}).Read());
-  return r;
+std::optional<StoredMatrix> ReadCodes(const Checkpoint& c, const std::string& name,
+                                      const GroupFormat& format, const Shape& shape) {
+  if (auto groups = ReadGroupCodes(c, name, format, shape)) return *std::move(groups);
+  if (auto rows = ReadRowCodes(c, name, shape)) return *std::move(rows);
+  return std::nullopt;
 }
 
 std::vector<TensorBytes> Packed(const std::string& name, const GroupCodes& g) {

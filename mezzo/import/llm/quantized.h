@@ -19,6 +19,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "mezzo/checkpoint/checkpoint.h"
@@ -37,12 +38,13 @@ struct LlmQuantization {
 LlmQuantization QuantizationFromJson(const nlohmann::ordered_json& json, const std::string& where);
 nlohmann::ordered_json ToJson(const LlmQuantization& q);
 
-// Of a layer called `name`: "model.layers.0.mlp.up_proj". None if the checkpoint has no such codes;
-// FileError if they have other shapes.
-std::optional<GroupCodes> ReadGroupCodes(const Checkpoint& c, const std::string& name,
-                                         const GroupFormat& format, const Shape& shape);
-std::optional<RowCodes> ReadRowCodes(const Checkpoint& c, const std::string& name,
-                                     const Shape& shape);
+// A matrix in float32, or in the codes that a file holds.
+using StoredMatrix = std::variant<Tensor, GroupCodes, RowCodes>;
+
+// Of a layer called `name`: "model.layers.0.mlp.up_proj". None if the checkpoint has no codes of
+// either kind; FileError if they have other shapes.
+std::optional<StoredMatrix> ReadCodes(const Checkpoint& c, const std::string& name,
+                                      const GroupFormat& format, const Shape& shape);
 
 // Tensors as they go into a file.
 struct TensorBytes {

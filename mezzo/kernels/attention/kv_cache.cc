@@ -53,14 +53,10 @@ int64_t KvCache::At(int64_t position, int64_t channel, bool keys) const {
 
 void KvCache::StoreHead(Panels& p, int64_t head, int64_t position, const float* x,
                         bool keys) const {
-  const int64_t begin = head * capacity_ * width_ + At(position, 0, keys);
-  // From one channel to the next: sixteen on in keys; in values one, and after a panel the next.
-  const auto at = [&](int64_t c) {
-    return keys ? c * kPanel : c / kPanel * kPanel * capacity_ + c % kPanel;
-  };
+  const int64_t begin = head * capacity_ * width_;
   if (format_ == KvFormat::kFloat) {
     float* to = p.floats.data<float>() + begin;
-    for (int64_t c = 0; c < shape_.head_size; ++c) to[at(c)] = x[c];
+    for (int64_t c = 0; c < shape_.head_size; ++c) to[At(position, c, keys)] = x[c];
     return;
   }
   float top = 0;
@@ -70,8 +66,9 @@ void KvCache::StoreHead(Panels& p, int64_t head, int64_t position, const float* 
   p.scales[head * capacity_ + position] = scale;
   uint8_t* to = p.codes.data<uint8_t>() + begin;
   for (int64_t c = 0; c < shape_.head_size; ++c)
-    to[at(c)] = fp8 ? FloatToFp8E4M3(x[c] / scale)
-                    : static_cast<uint8_t>(static_cast<int8_t>(std::nearbyint(x[c] / scale)));
+    to[At(position, c, keys)] =
+        fp8 ? FloatToFp8E4M3(x[c] / scale)
+            : static_cast<uint8_t>(static_cast<int8_t>(std::nearbyint(x[c] / scale)));
 }
 
 void KvCache::Store(int64_t position, const float* keys, const float* values) {
