@@ -1,0 +1,184 @@
+#include "mezzo/algorithm/sensitivity/sensitivity.h"
+
+#include <atomic>
+
+#include "mezzo/algorithm/weights.h"
+#include "mezzo/runtime/gradient/rule.h"
+
+namespace mezzo {
+namespace {
+
+const Node& FindNode(const Graph& graph, const std::string& name) {
+  for (const Node& node : graph.nodes)
+    if (node.name == name) return node;
+  throw UsageError(Cat("sensitivity: the graph has no node ", name));
+}
+
+std::set<std::string> Wanted(const Graph& graph, const std::vector<WeightDeltas>& layers,
+                             const std::set<std::string>& also, bool outputs) {
+  std::set<std::string> wanted = also;
+  for (const WeightDeltas& layer : layers) {
+    const Node& node = FindNode(graph, layer.node);
+    Require(node.HasInput(1) && graph.Initializer(node.inputs[1]), "sensitivity: node ", node.name,
+            " has no constant weight");
+    wanted.insert(node.inputs[1]);
+    if (outputs) wanted.insert(node.outputs[0]);
+  }
+  return wanted;
+}
+
+// What a row of weights adds: its sum of g d, and of the squares of g d.
+struct RowSum {
+  float sum = 0, squares = 0;
+};
+
+RowSum SumRow(const float* g, const float* d, int64_t n) {
+  constexpr int64_t kLanes = 8;
+  float sum[kLanes] = {}, squares[kLanes] = {};
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes)
+    for (int64_t l = 0; l < kLanes; ++l) {
+      const float p = g[i + l] * d[i + l];
+      sum[l] += p;
+      squares[l] += p * p;
+    }
+  for (int64_t l = 0; i < n; ++i, ++l) {
+    const float p = g[i] * d[i];
+    sum[l] += p;
+    squares[l] += p * p;
+  }
+  RowSum r;
+  for (int64_t l = 0; l < kLanes; ++l) r.sum += sum[l], r.squares += squares[l];
+  return r;
+}
+
+}  // namespace
+
+SensitivityPass::SensitivityPass(const Graph& graph, std::vector<WeightDeltas> layers,
+                                 std::set<std::string> also, size_t samples, bool outputs,
+                                 Threads threads)
+    : also_(std::move(also)),
+      outputs_(outputs),
+      threads_(threads),
+      gradient_(graph, Wanted(graph, layers, also_, outputs), threads) {
+  layers_.reserve(layers.size());
+  for (WeightDeltas& l : layers) {
+    const Node& node = FindNode(graph, l.node);
+    const Tensor& weight = *graph.Initializer(node.inputs[1]);
+    for (const Tensor& d : l.deltas)
+      Require(d.shape() == weight.shape(), "sensitivity: node ", node.name, " has a weight ",
+              ToString(weight.shape()), ", got a change ", ToString(d.shape()));
+    layers_.push_back({&node, weight, std::move(l.deltas), std::vector<Terms>(samples)});
+    by_weight_[node.inputs[1]].push_back(&layers_.back());
+    by_output_[node.outputs[0]].push_back(&layers_.back());
+  }
+}
+
+TensorMap SensitivityPass::Add(size_t sample, const Tape& tape, const std::vector<Tensor>& probe) {
+  TensorMap found;
+  gradient_.Reverse(tape, probe, [&](const std::string& value, const Tensor& g) {
+    if (also_.contains(value)) found[value] = g;
+    if (const auto it = by_weight_.find(value); it != by_weight_.end())
+      for (Layer* layer : it->second) AddWeight(*layer, sample, g);
+    if (!outputs_) return;
+    if (const auto it = by_output_.find(value); it != by_output_.end())
+      for (Layer* layer : it->second)
+        AddOutput(*layer, sample, gradient_.Value(tape, layer->node->inputs[0]), g);
+  });
+  return found;
+}
+
+void SensitivityPass::AddWeight(Layer& layer, size_t sample, const Tensor& any) const {
+  const Tensor g = any.ToLayout(Layout::kPlain);
+  Terms& terms = layer.terms[sample];
+  const size_t candidates = layer.deltas.size();
+  terms.full.resize(candidates);
+  terms.rows.resize(candidates);
+  terms.elements.resize(candidates);
+  for (const float v : g.span<float>()) terms.trace += static_cast<double>(v) * v;
+  // (out, in) matrices are taken row by row; of (in, out) ones, columns are the rows.
+  const WeightRows rows(*layer.node, layer.weight);
+  const int64_t channels = rows.channels, depth = rows.depth;
+  std::vector<float> gt;
+  const auto turned = [&](const float* from, std::vector<float>& to) {
+    to.resize(channels * depth);
+    for (int64_t k = 0; k < depth; ++k)
+      for (int64_t o = 0; o < channels; ++o) to[o * depth + k] = from[k * channels + o];
+    return to.data();
+  };
+  std::vector<float> dt;
+  const float* gw = rows.row_major ? g.data<float>() : turned(g.data<float>(), gt);
+  for (size_t c = 0; c < candidates; ++c) {
+    const float* from = layer.deltas[c].data<float>();
+    const float* d = rows.row_major ? from : turned(from, dt);
+    double full = 0, squared_rows = 0, elements = 0;
+    for (int64_t o = 0; o < channels; ++o) {
+      const RowSum r = SumRow(gw + o * depth, d + o * depth, depth);
+      full += r.sum;
+      squared_rows += static_cast<double>(r.sum) * r.sum;
+      elements += r.squares;
+    }
+    terms.full[c] += full * full;
+    terms.rows[c] += squared_rows;
+    terms.elements[c] += elements;
+  }
+}
+
+void SensitivityPass::AddOutput(Layer& layer, size_t sample, const Tensor& x,
+                                const Tensor& g) const {
+  Terms& terms = layer.terms[sample];
+  terms.outputs.resize(layer.deltas.size());
+  Node node = *layer.node;
+  node.inputs.resize(2);  // without the bias
+  for (size_t c = 0; c < layer.deltas.size(); ++c) {
+    const Tensor dy = RunOp(node, {x, layer.deltas[c]}, threads_)[0].ToLayout(g.layout());
+    double sum = 0;
+    for (int64_t i = 0; i < g.numel(); ++i) {
+      const double p = static_cast<double>(g.data<float>()[i]) * dy.data<float>()[i];
+      sum += p * p;
+    }
+    terms.outputs[c] += sum;
+  }
+}
+
+std::vector<LayerSensitivity> SensitivityPass::Results(size_t probes) const {
+  std::vector<LayerSensitivity> all;
+  const double share = 1 / static_cast<double>(probes);
+  for (const Layer& layer : layers_) {
+    LayerSensitivity s;
+    s.node = layer.node->name;
+    const size_t candidates = layer.deltas.size();
+    const auto sum = [&](std::vector<double> Terms::*part) {
+      std::vector<double> total(candidates);
+      for (const Terms& t : layer.terms)
+        for (size_t c = 0; c < (t.*part).size(); ++c) total[c] += 0.5 * share * (t.*part)[c];
+      return total;
+    };
+    s.full = sum(&Terms::full);
+    s.rows = sum(&Terms::rows);
+    s.elements = sum(&Terms::elements);
+    if (outputs_) s.outputs = sum(&Terms::outputs);
+    for (const Terms& t : layer.terms) s.trace += share * t.trace;
+    all.push_back(std::move(s));
+  }
+  return all;
+}
+
+std::vector<LayerSensitivity> MeasureSensitivity(const Graph& graph,
+                                                 std::vector<WeightDeltas> layers,
+                                                 const SensitivityTask& task,
+                                                 const Threads& threads,
+                                                 const std::function<void(size_t)>& progress) {
+  Require(task.count > 0, "sensitivity needs at least one sample");
+  SensitivityPass pass(graph, std::move(layers), {}, task.count, task.outputs, {});
+  std::atomic<size_t> done{0};
+  threads.Each(task.count, [&](size_t i, size_t) {
+    const Tape tape = pass.Forward(task.sample(i));
+    pass.Add(i, tape, task.probe(i, tape.outputs));
+    const size_t now = ++done;
+    if (progress) progress(now);
+  });
+  return pass.Results(task.count);
+}
+
+}  // namespace mezzo
