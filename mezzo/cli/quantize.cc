@@ -3,8 +3,6 @@
 
 #include <cmath>
 #include <cstdio>
-#include <fstream>
-#include <mutex>
 #include <nlohmann/json.hpp>
 #include <tuple>
 
@@ -14,7 +12,7 @@
 #include "mezzo/base/files.h"
 #include "mezzo/base/progress.h"
 #include "mezzo/cli/commands.h"
-#include "mezzo/cli/options.h"
+#include "mezzo/cli/int8_setup.h"
 #include "mezzo/cli/quantize_text.h"
 #include "mezzo/evaluate/layers.h"
 #include "mezzo/import/llm/model.h"
@@ -48,53 +46,17 @@ double ParseTolerance(const std::string& text) {
   return percent ? v / 100 : v;
 }
 
-double ParseBytes(const std::string& text) {
-  char* end;
-  const double v = std::strtod(text.c_str(), &end);
-  const std::string unit = end;
-  const double factor = unit == "G" || unit == "GB"   ? 1e9
-                        : unit == "M" || unit == "MB" ? 1e6
-                        : unit == "k" || unit == "kB" ? 1e3
-                        : unit.empty()                ? 1
-                                                      : 0;
-  Require(end != text.c_str() && factor > 0 && v > 0, "--memory: got ", text,
-          ", needs a size like 500MB");
-  return v * factor;
-}
-
 using Paths = std::vector<std::filesystem::path>;
-
-std::string HashFiles(const Paths& paths) {
-  uint64_t h = 0xcbf29ce484222325;
-  for (const auto& path : paths) {
-    const MappedFile file(path);
-    for (const uint8_t b : file.bytes()) h = (h ^ b) * 0x100000001b3;
-  }
-  char text[40];
-  std::snprintf(text, sizeof(text), "fnv1a64:%016lx", h);
-  return text;
-}
-
-double SizeOfFiles(const Paths& paths) {
-  double bytes = 0;
-  for (const auto& path : paths) bytes += static_cast<double>(std::filesystem::file_size(path));
-  return bytes;
-}
 
 std::string PlanPath(const std::string& output) {
   return std::filesystem::path(output).replace_extension(".plan.json").string();
 }
 
-double ResidentBytes() {
-  std::ifstream status("/proc/self/status");
-  for (std::string line; std::getline(status, line);)
-    if (line.starts_with("VmRSS:")) return 1024 * std::strtod(line.c_str() + 6, nullptr);
-  return 0;
-}
-
 // Replays a Plan: no data needed.
-void Replay(const Options& o, const Model& model, const Paths& files) {
+void Replay(const Options& o) {
   Require(!o.json, "--json says what was measured; --plan measures nothing");
+  Paths files;
+  const Model model = ReadOnnx(o.model, &files);
   const Plan plan = ReadPlan(o.plan);
   const std::string hash = HashFiles(files);
   RequireFile(plan.model_hash == hash, o.plan, ": was made for a model with hash ", plan.model_hash,
@@ -133,11 +95,7 @@ double EstimateMemory(const Model& prepared, const Dataset& dataset, const Int8O
 // What a run has at hand when it is to say what it did.
 struct Setting {
   const Options& o;
-  const Paths& files;  // of the float model
-  const Dataset& dataset;
-  const std::vector<size_t>& held_out;
-  const Threads& threads;
-  Evaluator& evaluator;
+  Int8Setup& setup;
   StageClock& clock;
   std::FILE* out;  // for people
 };
@@ -146,19 +104,21 @@ struct Setting {
 void MeasureForPage(const Setting& s, const Int8Result& result, ReportMeasurements& m) {
   const Graph int8 = LowerToIntegers(result.quantized.graph, nullptr);
   s.clock.Begin("measuring latency");
+  const Int8Setup& run = s.setup;
   std::tie(m.float_ms, m.int8_ms) =
-      MedianLatencies(Session(result.prepared.graph, {s.threads}), Session(int8, {s.threads}),
-                      s.dataset.Get(s.held_out[0]).inputs);
+      MedianLatencies(Session(result.prepared.graph, {run.threads}), Session(int8, {run.threads}),
+                      run.dataset->Get(run.split.evaluation[0]).inputs);
   s.clock.Begin("comparing with float");
   // Values of all sizes come and go from here on: pieces that the allocator kept would add up.
   mallopt(M_MMAP_THRESHOLD, 1 << 18);
   malloc_trim(0);
-  m.float_evaluation = s.evaluator.Run(result.prepared.graph);
-  m.int8_evaluation = s.evaluator.Run(int8);
-  const std::vector<size_t> some(s.held_out.begin(),
-                                 s.held_out.begin() + std::min<size_t>(64, s.held_out.size()));
+  m.float_evaluation = s.setup.evaluator->Run(result.prepared.graph);
+  m.int8_evaluation = s.setup.evaluator->Run(int8);
+  const std::vector<size_t>& held_out = run.split.evaluation;
+  const std::vector<size_t> some(held_out.begin(),
+                                 held_out.begin() + std::min<size_t>(64, held_out.size()));
   m.layers =
-      CompareLayers(result.prepared.graph, result.quantized.graph, s.dataset, some, s.threads);
+      CompareLayers(result.prepared.graph, result.quantized.graph, *run.dataset, some, run.threads);
 }
 
 // --report: the page of what was tried and measured, and its JSON beside it. --json: the head of
@@ -168,12 +128,12 @@ void Report(const Setting& s, const Int8Result& result, const Paths& written) {
   ReportMeasurements m;
   m.model = o.model;
   m.output = o.output;
-  m.int8_evaluation.result.higher_is_better = s.evaluator.higher_is_better();
+  m.int8_evaluation.result.higher_is_better = s.setup.evaluator->higher_is_better();
   m.float_ms = m.int8_ms = m.int8_evaluation.result.standard_error = std::nan("");
   if (!o.report.empty()) MeasureForPage(s, result, m);
-  m.float_bytes = SizeOfFiles(s.files);
+  m.float_bytes = SizeOfFiles(s.setup.files);
   m.int8_bytes = SizeOfFiles(written);
-  m.threads = s.threads.count();
+  m.threads = s.setup.threads.count();
   m.cpu = CpuName();
   m.stages = s.clock.Stages();
   m.peak_memory_bytes = PeakMemoryBytes();
@@ -199,23 +159,10 @@ void Run(const Options& o) {
   StageClock clock;
   clock.Begin("reading the model");
   std::FILE* const out = o.json ? stderr : stdout;  // for people; with --json, stdout holds that
-  Paths files;
-  const Model model = ReadOnnx(o.model, &files);
-  Session(model.graph, {});  // refuses unsupported operators before any work
-  if (!o.plan.empty()) return Replay(o, model, files);
+  if (!o.plan.empty()) return Replay(o);
   Require(!o.data.data.empty(), "quantize needs --data (or --plan to replay)");
   AtomicWriter output_probe(o.output);  // an unwritable place is found now, not after the work
-  const auto dataset = o.data.Open(model.graph);
-  const size_t n = dataset->size();
-  const size_t group = dataset->group();
-  size_t calibration = o.samples ? o.samples : std::min<size_t>(n / 2, 512) / group * group;
-  calibration = std::max(calibration, group);
-  const DataSplit split = Split(*dataset, calibration, o.evaluation_samples, o.data.seed);
-  const Threads threads(o.threads.threads);
-  const std::string metric = o.data.MetricName(*dataset);
-  const Model prepared = PrepareFloat(model);
-  Evaluator evaluator(*dataset, split.evaluation, metric, o.data.Metric(model), &prepared.graph,
-                      threads);
+  Int8Setup setup(o.model, o.data, o.samples, o.evaluation_samples, o.threads.threads);
 
   Int8Options options;
   options.activations = o.activations == "int8" ? IntFormat{8, true, false} : kUInt8;
@@ -227,52 +174,33 @@ void Run(const Options& o) {
   options.equalize = !o.no_equalization;
   options.correct_rounding = !o.no_error_correction;
   options.correct_bias = !o.no_bias_correction;
-  options.threads = threads;
+  options.threads = setup.threads;
   options.say = [out](const std::string& line) {
     std::fprintf(out, "%s\n", line.c_str());
     std::fflush(out);
   };
   if (!o.memory.empty()) {
-    const auto share = static_cast<size_t>(ParseBytes(o.memory) / 8);
+    const auto share = static_cast<size_t>(ParseBytes("--memory", o.memory) / 8);
     options.tuning_bytes = std::min(options.tuning_bytes, share);
     options.moment_bytes = std::min(options.moment_bytes, share);
   }
-  const double estimate = EstimateMemory(prepared, *dataset, options, !o.report.empty());
+  const double estimate =
+      EstimateMemory(setup.prepared, *setup.dataset, options, !o.report.empty());
   std::fprintf(out, "%zu samples to calibrate, %zu held out; memory: at most about %s\n",
-               split.calibration.size(), split.evaluation.size(), Bytes(estimate).c_str());
-  Require(o.memory.empty() || estimate <= ParseBytes(o.memory), "--memory ", o.memory, ": about ",
-          Bytes(estimate), " are needed; fewer --threads need less");
+               setup.split.calibration.size(), setup.split.evaluation.size(),
+               Bytes(estimate).c_str());
+  Require(o.memory.empty() || estimate <= ParseBytes("--memory", o.memory), "--memory ", o.memory,
+          ": about ", Bytes(estimate), " are needed; fewer --threads need less");
 
-  Int8Task task;
-  task.calibration = [&](size_t i) { return dataset->Get(split.calibration[i]).inputs; };
-  task.calibration_count = split.calibration.size();
-  task.metric_name = metric;
-  task.held_out_count = split.evaluation.size();
-  std::optional<Evaluation> as_float;  // the first to be measured
-  task.metric = [&](const Graph& graph) {
-    const Evaluation e = evaluator.Run(graph);
-    if (!as_float) as_float = e;
-    return Measured{e.result.value, RegressionShare(metric, *as_float, e)};
-  };
-  task.loss = [&](double f, double q) {
-    return MetricLoss(metric, evaluator.higher_is_better(), f, q);
-  };
-  task.distortion =
-      DistortionFor(prepared.graph, metric, dataset->Get(split.calibration[0]).inputs);
   options.begin = [&](const std::string& stage) { clock.Begin(stage); };
   clock.Begin("measuring the float model");
-  Int8Result result = QuantizeInt8(model, task, options);
-  result.plan.model_hash = HashFiles(files);
-  result.plan.seed = o.data.seed;
-  result.plan.evaluation_samples = static_cast<int64_t>(split.evaluation.size());
-  if (!o.data.preprocess.empty())
-    result.plan.preprocess_json = ToJson(LoadPreprocess(o.data.preprocess)).dump();
+  Int8Result result = QuantizeInt8(setup.model, setup.task, options);
+  setup.Sign(result.plan);
   PrintPlan(result, out);
   const Paths written = WriteOnnx(result.quantized, o.output);
   WritePlan(result.plan, PlanPath(o.output));
   std::fprintf(out, "wrote %s and %s\n", o.output.c_str(), PlanPath(o.output).c_str());
-  if (!o.report.empty() || o.json)
-    Report({o, files, *dataset, split.evaluation, threads, evaluator, clock, out}, result, written);
+  if (!o.report.empty() || o.json) Report({o, setup, clock, out}, result, written);
   if (!result.within_tolerance)
     std::fprintf(out, "the tolerance of %s was not reached\n", o.tolerance.c_str());
 }
@@ -320,7 +248,7 @@ void AddQuantize(CLI::App& app) {
   cmd->callback([o] {
     if (LanguageModel::Recognizes(o->model))
       QuantizeText(o->llm, o->model, o->output, o->data.data, o->threads.threads,
-                   o->memory.empty() ? 0 : ParseBytes(o->memory));
+                   o->memory.empty() ? 0 : ParseBytes("--memory", o->memory));
     else
       Run(*o);
   });
