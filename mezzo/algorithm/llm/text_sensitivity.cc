@@ -107,7 +107,7 @@ class Measurement {
       layers.push_back({name, task_.deltas(name, *graph.Initializer(node->inputs[1]))});
     }
     const size_t n = x.size();
-    SensitivityPass pass(graph, std::move(layers), {"x"}, n, false, {});
+    SensitivityPass pass(graph, std::move(layers), {}, {"x"}, n, false, {});
     task_.threads.Each(n, [&](size_t i, size_t) {
       const Tape tape = pass.Forward(BlockInputs(x[i]));
       for (Tensor& probe : g[i]) probe = pass.Add(i, tape, {probe}).at("x");

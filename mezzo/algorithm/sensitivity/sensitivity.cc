@@ -15,8 +15,10 @@ const Node& FindNode(const Graph& graph, const std::string& name) {
 }
 
 std::set<std::string> Wanted(const Graph& graph, const std::vector<WeightDeltas>& layers,
+                             const std::vector<ActivationCandidates>& activations,
                              const std::set<std::string>& also, bool outputs) {
   std::set<std::string> wanted = also;
+  for (const ActivationCandidates& a : activations) wanted.insert(a.value);
   for (const WeightDeltas& layer : layers) {
     const Node& node = FindNode(graph, layer.node);
     Require(node.HasInput(1) && graph.Initializer(node.inputs[1]), "sensitivity: node ", node.name,
@@ -55,12 +57,18 @@ RowSum SumRow(const float* g, const float* d, int64_t n) {
 }  // namespace
 
 SensitivityPass::SensitivityPass(const Graph& graph, std::vector<WeightDeltas> layers,
+                                 std::vector<ActivationCandidates> activations,
                                  std::set<std::string> also, size_t samples, bool outputs,
                                  Threads threads)
     : also_(std::move(also)),
       outputs_(outputs),
       threads_(threads),
-      gradient_(graph, Wanted(graph, layers, also_, outputs), threads) {
+      gradient_(graph, Wanted(graph, layers, activations, also_, outputs), threads) {
+  activations_.reserve(activations.size());
+  for (ActivationCandidates& a : activations) {
+    activations_.push_back({std::move(a), std::vector<std::vector<double>>(samples)});
+    by_value_[activations_.back().candidates.value] = &activations_.back();
+  }
   layers_.reserve(layers.size());
   for (WeightDeltas& l : layers) {
     const Node& node = FindNode(graph, l.node);
@@ -78,6 +86,8 @@ TensorMap SensitivityPass::Add(size_t sample, const Tape& tape, const std::vecto
   TensorMap found;
   gradient_.Reverse(tape, probe, [&](const std::string& value, const Tensor& g) {
     if (also_.contains(value)) found[value] = g;
+    if (const auto it = by_value_.find(value); it != by_value_.end())
+      AddActivation(*it->second, sample, gradient_.Value(tape, value), g);
     if (const auto it = by_weight_.find(value); it != by_weight_.end())
       for (Layer* layer : it->second) AddWeight(*layer, sample, g);
     if (!outputs_) return;
@@ -124,6 +134,21 @@ void SensitivityPass::AddWeight(Layer& layer, size_t sample, const Tensor& any) 
   }
 }
 
+void SensitivityPass::AddActivation(Activation& activation, size_t sample, const Tensor& value,
+                                    const Tensor& gradient) const {
+  const Tensor a = value.ToLayout(gradient.layout());
+  const float *x = a.data<float>(), *g = gradient.data<float>();
+  std::vector<float> q(a.numel());
+  const auto& candidates = activation.candidates.quantize;
+  activation.squares[sample].resize(candidates.size());
+  for (size_t c = 0; c < candidates.size(); ++c) {
+    candidates[c](a.span<float>(), q.data());
+    double sum = 0;
+    for (int64_t i = 0; i < a.numel(); ++i) sum += static_cast<double>(g[i]) * (q[i] - x[i]);
+    activation.squares[sample][c] += sum * sum;
+  }
+}
+
 void SensitivityPass::AddOutput(Layer& layer, size_t sample, const Tensor& x,
                                 const Tensor& g) const {
   Terms& terms = layer.terms[sample];
@@ -164,13 +189,24 @@ std::vector<LayerSensitivity> SensitivityPass::Results(size_t probes) const {
   return all;
 }
 
-std::vector<LayerSensitivity> MeasureSensitivity(const Graph& graph,
-                                                 std::vector<WeightDeltas> layers,
-                                                 const SensitivityTask& task,
-                                                 const Threads& threads,
-                                                 const std::function<void(size_t)>& progress) {
+std::vector<ActivationSensitivity> SensitivityPass::ActivationResults(size_t probes) const {
+  std::vector<ActivationSensitivity> all;
+  for (const Activation& a : activations_) {
+    all.push_back({a.candidates.value, std::vector<double>(a.candidates.quantize.size())});
+    for (const std::vector<double>& squares : a.squares)
+      for (size_t c = 0; c < squares.size(); ++c)
+        all.back().loss[c] += 0.5 * squares[c] / static_cast<double>(probes);
+  }
+  return all;
+}
+
+Sensitivities MeasureSensitivity(const Graph& graph, std::vector<WeightDeltas> layers,
+                                 std::vector<ActivationCandidates> activations,
+                                 const SensitivityTask& task, const Threads& threads,
+                                 const std::function<void(size_t)>& progress) {
   Require(task.count > 0, "sensitivity needs at least one sample");
-  SensitivityPass pass(graph, std::move(layers), {}, task.count, task.outputs, {});
+  SensitivityPass pass(graph, std::move(layers), std::move(activations), {}, task.count,
+                       task.outputs, {});
   std::atomic<size_t> done{0};
   threads.Each(task.count, [&](size_t i, size_t) {
     const Tape tape = pass.Forward(task.sample(i));
@@ -178,7 +214,7 @@ std::vector<LayerSensitivity> MeasureSensitivity(const Graph& graph,
     const size_t now = ++done;
     if (progress) progress(now);
   });
-  return pass.Results(task.count);
+  return {pass.Results(task.count), pass.ActivationResults(task.count)};
 }
 
 }  // namespace mezzo

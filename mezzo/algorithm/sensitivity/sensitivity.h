@@ -14,6 +14,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,18 @@ namespace mezzo {
 struct WeightDeltas {
   std::string node;
   std::vector<Tensor> deltas;
+};
+
+// Of a value: each candidate writes Q(a) for the value's elements a, of which there are as many.
+struct ActivationCandidates {
+  std::string value;
+  std::vector<std::function<void(std::span<const float> a, float* q)>> quantize;
+};
+
+// 1/2 E[<g, Q(a) - a>^2], g the probe's gradient by the value; by candidate.
+struct ActivationSensitivity {
+  std::string value;
+  std::vector<double> loss;
 };
 
 // What one layer's candidates cost, by kind of estimate; each by candidate.
@@ -43,7 +56,8 @@ class SensitivityPass {
  public:
   // `also`: values whose gradients Add is to return. The graph must outlive the pass. Throws
   // UsageError if a node has no constant weight or a delta another shape.
-  SensitivityPass(const Graph& graph, std::vector<WeightDeltas> layers, std::set<std::string> also,
+  SensitivityPass(const Graph& graph, std::vector<WeightDeltas> layers,
+                  std::vector<ActivationCandidates> activations, std::set<std::string> also,
                   size_t samples, bool outputs, Threads threads);
 
   Tape Forward(const TensorMap& inputs) const { return gradient_.Forward(inputs); }
@@ -51,6 +65,7 @@ class SensitivityPass {
   TensorMap Add(size_t sample, const Tape& tape, const std::vector<Tensor>& probe);
   // Means over `probes` probes.
   std::vector<LayerSensitivity> Results(size_t probes) const;
+  std::vector<ActivationSensitivity> ActivationResults(size_t probes) const;
 
  private:
   struct Terms {  // of one layer and sample, by candidate
@@ -64,11 +79,19 @@ class SensitivityPass {
     std::vector<Terms> terms;  // by sample
   };
 
+  struct Activation {
+    ActivationCandidates candidates;
+    std::vector<std::vector<double>> squares;  // by sample and candidate
+  };
+
+  void AddActivation(Activation& activation, size_t sample, const Tensor& a, const Tensor& g) const;
   void AddWeight(Layer& layer, size_t sample, const Tensor& g) const;
   void AddOutput(Layer& layer, size_t sample, const Tensor& x, const Tensor& g) const;
 
   std::vector<Layer> layers_;
+  std::vector<Activation> activations_;
   std::map<std::string, std::vector<Layer*>> by_weight_, by_output_;
+  std::map<std::string, Activation*> by_value_;
   const std::set<std::string> also_;
   const bool outputs_;
   Threads threads_;
@@ -83,11 +106,15 @@ struct SensitivityTask {
   bool outputs = false;  // LayerSensitivity::outputs too: one more product a candidate
 };
 
+struct Sensitivities {
+  std::vector<LayerSensitivity> layers;
+  std::vector<ActivationSensitivity> activations;
+};
+
 // Samples 0..count-1, one a thread.
-std::vector<LayerSensitivity> MeasureSensitivity(const Graph& graph,
-                                                 std::vector<WeightDeltas> layers,
-                                                 const SensitivityTask& task,
-                                                 const Threads& threads,
-                                                 const std::function<void(size_t)>& progress = {});
+Sensitivities MeasureSensitivity(const Graph& graph, std::vector<WeightDeltas> layers,
+                                 std::vector<ActivationCandidates> activations,
+                                 const SensitivityTask& task, const Threads& threads,
+                                 const std::function<void(size_t)>& progress = {});
 
 }  // namespace mezzo

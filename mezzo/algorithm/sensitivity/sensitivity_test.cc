@@ -61,7 +61,7 @@ TEST_P(SensitivityKinds, ForetellsTheLoss) {
   const Graph g = TwoLayers();
   constexpr size_t kSamples = 20, kProbes = 200;
   const Tensor dc = Random({4, 3, 3, 3}, 3, 0.02f), dm = Random({4, 5}, 4, 0.05f);
-  SensitivityPass pass(g, {{"conv", {dc}}, {"matrix", {dm}}}, {}, kSamples, true, {});
+  SensitivityPass pass(g, {{"conv", {dc}}, {"matrix", {dm}}}, {}, {}, kSamples, true, {});
   for (size_t i = 0; i < kSamples; ++i) {
     const Tape tape = pass.Forward(Samples()(i));
     for (size_t p = 0; p < kProbes; ++p)
@@ -91,8 +91,9 @@ TEST(Sensitivity, IsTheSameForAnyNumberOfThreads) {
       return DrawProbe(DistortionKind::kKlLogits, outputs, i);
     };
     return MeasureSensitivity(
-        g, {{"conv", {Random({4, 3, 3, 3}, 3)}}, {"matrix", {Random({4, 5}, 4)}}}, task,
-        Threads(threads));
+               g, {{"conv", {Random({4, 3, 3, 3}, 3)}}, {"matrix", {Random({4, 5}, 4)}}}, {}, task,
+               Threads(threads))
+        .layers;
   };
   const auto one = run(1), three = run(3);
   for (size_t l = 0; l < 2; ++l) {
@@ -122,18 +123,40 @@ TEST(Sensitivity, DoesNotDependOnTheWeightsLayout) {
   task.probe = [](size_t i, const std::vector<Tensor>& outputs) {
     return DrawProbe(DistortionKind::kKlLogits, outputs, i);
   };
-  const auto a = MeasureSensitivity(g, {{"matrix", {delta}}}, task, {});
-  const auto b = MeasureSensitivity(t, {{"matrix", {turn(delta)}}}, task, {});
+  const auto a = MeasureSensitivity(g, {{"matrix", {delta}}}, {}, task, {}).layers;
+  const auto b = MeasureSensitivity(t, {{"matrix", {turn(delta)}}}, {}, task, {}).layers;
   EXPECT_NEAR(a[0].full[0], b[0].full[0], 1e-6 * a[0].full[0]);
   EXPECT_NEAR(a[0].rows[0], b[0].rows[0], 1e-6 * a[0].rows[0]);
   EXPECT_NEAR(a[0].elements[0], b[0].elements[0], 1e-6 * a[0].elements[0]);
 }
 
+// An activation that doubles does what a weight does that doubles.
+TEST(Sensitivity, OfActivationsIsThatOfWeights) {
+  const Graph g = TwoLayers();
+  SensitivityTask task;
+  task.sample = Samples();
+  task.count = 6;
+  task.probe = [](size_t i, const std::vector<Tensor>& outputs) {
+    return DrawProbe(DistortionKind::kKlLogits, outputs, i);
+  };
+  const auto twice = [](std::span<const float> a, float* q) {
+    for (size_t i = 0; i < a.size(); ++i) q[i] = 2 * a[i];
+  };
+  const auto same = [](std::span<const float> a, float* q) { std::copy(a.begin(), a.end(), q); };
+  const auto found = MeasureSensitivity(g, {{"matrix", {g.initializers.at("mw")}}},
+                                        {{"f", {twice, same}}, {"x", {twice}}}, task, {});
+  EXPECT_NEAR(found.activations[0].loss[0], found.layers[0].full[0],
+              1e-5 * found.layers[0].full[0]);
+  EXPECT_EQ(found.activations[0].loss[1], 0);
+  EXPECT_GT(found.activations[1].loss[0], 0);
+}
+
 TEST(Sensitivity, RefusesWhatDoesNotFit) {
   const Graph g = TwoLayers();
-  EXPECT_THROW(SensitivityPass(g, {{"nothing", {}}}, {}, 1, false, {}), UsageError);
-  EXPECT_THROW(SensitivityPass(g, {{"pool", {}}}, {}, 1, false, {}), UsageError);
-  EXPECT_THROW(SensitivityPass(g, {{"conv", {Random({2, 2}, 1)}}}, {}, 1, false, {}), UsageError);
+  EXPECT_THROW(SensitivityPass(g, {{"nothing", {}}}, {}, {}, 1, false, {}), UsageError);
+  EXPECT_THROW(SensitivityPass(g, {{"pool", {}}}, {}, {}, 1, false, {}), UsageError);
+  EXPECT_THROW(SensitivityPass(g, {{"conv", {Random({2, 2}, 1)}}}, {}, {}, 1, false, {}),
+               UsageError);
   const std::vector<Tensor> logits{Random({1, 5}, 1)};
   EXPECT_THROW(LabelProbe(DistortionKind::kKlLogits, logits, 5), UsageError);
   EXPECT_THROW(LabelProbe(DistortionKind::kKlLogits, {Random({2, 5}, 1)}, 0), UsageError);
