@@ -8,6 +8,7 @@
 #include "mezzo/base/files.h"
 #include "mezzo/evaluate/perplexity.h"
 #include "mezzo/import/llm/tiny_model_test.h"
+#include "mezzo/runtime/ops/one_op_test.h"
 
 namespace mezzo {
 namespace {
@@ -112,6 +113,57 @@ TEST_P(LlmJobTest, AStoppedJobGoesOnToTheSameBytes) {
   QuantizeLanguageModel(model, job, out("stopped"));
   EXPECT_EQ(resumed, 1);
   EXPECT_EQ(Contents(out("stopped")), Contents(out("whole")));
+}
+
+// Layers in the precisions of a plan; a folder put together from four-bit codes is the same where
+// the layers before do not enter.
+TEST_P(LlmJobTest, LayersHaveThePrecisionsAskedFor) {
+  const LanguageModel model = LanguageModel::Open(path());
+  const std::vector<std::string> layers = LinearLayers(model.Block(1));
+  LlmJob job = Job();
+  job.rounding.correct = false;  // codes then do not depend on what layers read
+  job.rounding.search = false;
+  QuantizeLanguageModel(model, job, out("four"));
+  job.precisions = {{layers[0], LlmPrecision::kInt8}, {layers[1], LlmPrecision::kFloat}};
+  QuantizeLanguageModel(model, job, out("mixed"));
+  ComposeLanguageModel(model, LanguageModel::Open(out("four")), job.precisions, out("composed"));
+  auto mixed = Contents(out("mixed"));
+  const LlmPlan plan = LlmPlanFromJson(mixed.at("plan.json"), "plan");
+  EXPECT_EQ(plan.precisions.at(layers[0]), LlmPrecision::kInt8);
+  EXPECT_EQ(plan.precisions.at(layers[1]), LlmPrecision::kFloat);
+  EXPECT_EQ(plan.precisions.at(layers[2]), LlmPrecision::kFourBits);
+  EXPECT_EQ(ToJson(plan), mixed.at("plan.json"));
+  mixed.erase("plan.json");
+  const auto composed = Contents(out("composed"));
+  ASSERT_EQ(composed.size(), mixed.size());
+  for (const auto& [file, bytes] : composed) EXPECT_TRUE(mixed.at(file) == bytes) << file;
+  const LanguageModel read = LanguageModel::Open(out("mixed"));
+  const auto weight = [&](const LanguageModel& m, const std::string& layer) {
+    return m.Block(1).initializers.at(layer + ".weight");
+  };
+  EXPECT_TRUE(SameBits(weight(read, layers[1]), weight(model, layers[1])));
+  EXPECT_TRUE(SameBits(weight(read, layers[0]), RoundRows(weight(model, layers[0])).Dequantize()));
+  EXPECT_THROW(ComposeLanguageModel(model, model, {}, out("nothing")), UsageError);
+  EXPECT_FALSE(fs::exists(out("nothing")));
+}
+
+TEST(LlmPlan, RefusesWhatItDoesNotKnow) {
+  LlmPlan plan;
+  plan.layers = {{"a", 0.25, 0}};
+  const std::string good = ToJson(plan);
+  EXPECT_EQ(ToJson(LlmPlanFromJson(good, "p")), good);
+  const auto refused = [&](const std::string& from, const std::string& to) {
+    std::string bad = good;
+    bad.replace(bad.find(from), from.size(), to);
+    EXPECT_THROW(LlmPlanFromJson(bad, "p"), FileError) << to;
+  };
+  refused("4bit", "5bit");
+  refused("\"mezzo_llm_plan\": 1", "\"mezzo_llm_plan\": 2");
+  refused("float_head", "floathead");
+  refused("\"layer\"", "\"name\"");
+  refused("int4", "nf9");
+  refused("\"layers\": [", "\"layers\": [{\"layer\": \"a\", \"precision\": \"int8\"},");
+  EXPECT_THROW(LlmPlanFromJson("{", "p"), FileError);
 }
 
 Tensor DecodedLogits(const LanguageModel& model, int64_t step, size_t threads) {

@@ -1,7 +1,6 @@
 #include "mezzo/algorithm/llm/job.h"
 
 #include <nlohmann/json.hpp>
-#include <set>
 
 #include "mezzo/algorithm/llm/sequential.h"
 #include "mezzo/base/files.h"
@@ -46,7 +45,7 @@ Json ToJson(const LayerOutcome& l) {
 class Writer {
  public:
   Writer(const LanguageModel& model, const LlmJob& job, const fs::path& out)
-      : model_(model), job_(job), out_(out), part_(PartOf(out)) {}
+      : model_(model), job_(job), out_(out), part_(PartOf(out)), folder_(model, part_) {}
 
   std::vector<LayerOutcome> Run() {
     Require(!fs::exists(out_), out_.string(), ": exists already");
@@ -71,12 +70,10 @@ class Writer {
          [&](int64_t block, const Graph& graph, const std::vector<Tensor>& y) {
            WriteBlock(block, graph, y);
          }});
-    WriteTables();
+    folder_.WriteTables(job_.float_head);
     Finish();
   }
 
-  int64_t Shards() const { return model_.config().layers + 1; }
-  fs::path Shard(int64_t i) const { return part_ / ShardName(i, Shards()); }
   fs::path State() const { return part_ / "state.safetensors"; }
 
   // All that the result depends on.
@@ -85,12 +82,15 @@ class Writer {
     for (const Window& w : job_.windows)
       for (const int32_t id : w) hash = (hash ^ static_cast<uint32_t>(id)) * 1099511628211u;
     const GroupRounding& r = job_.rounding;
+    Json precisions = Json::object();
+    for (const auto& [layer, p] : job_.precisions) precisions[layer] = Name(p);
     return Json{{"model", fs::weakly_canonical(model_.path()).string()},
                 {"layers", model_.config().layers},
                 {"windows", job_.windows.size()},
                 {"tokens", Cat(hash)},
                 {"stored", ToJson(job_.stored)},
                 {"float_head", job_.float_head},
+                {"precisions", precisions},
                 {"reorder", r.reorder},
                 {"correct", r.correct},
                 {"search", r.search},
@@ -121,33 +121,30 @@ class Writer {
 
   Tensor Round(const Node& node, const Tensor& weight, const Hessian& h) {
     LayerOutcome outcome{node.name};
-    GroupCodes codes;
-    try {
-      codes = RoundGroups(weight, h, job_.rounding, job_.threads, &outcome.damping);
-    } catch (const UsageError& e) {
-      throw UsageError(Cat(model_.path(), ": layer ", node.name, ": ", e.what()));
+    const LlmPrecision precision = PrecisionOf(job_.precisions, node.name);
+    Tensor rounded = weight;
+    if (precision == LlmPrecision::kInt8) {
+      const RowCodes codes = RoundRows(weight);
+      rounded = codes.Dequantize();
+      folder_.Add(node.name, node.inputs[1], codes);
+    } else if (precision == LlmPrecision::kFourBits) {
+      GroupCodes codes;
+      try {
+        codes = RoundGroups(weight, h, job_.rounding, job_.threads, &outcome.damping);
+      } catch (const UsageError& e) {
+        throw UsageError(Cat(model_.path(), ": layer ", node.name, ": ", e.what()));
+      }
+      rounded = codes.Dequantize();
+      folder_.Add(node.name, node.inputs[1], codes);
     }
-    Tensor rounded = codes.Dequantize();
     outcome.error = RelativeError(weight, rounded, h, job_.threads);
-    for (TensorBytes& t : Packed(node.name, codes)) block_.push_back(std::move(t));
-    packed_.insert(node.inputs[1]);
     outcomes_.push_back(outcome);
     if (job_.layer_done) job_.layer_done(outcome);
     return rounded;
   }
 
-  // The block's other constants go as they are; shapes and rotary tables are not the model's.
-  void AddFloats(const Graph& graph, std::vector<TensorBytes>& tensors) const {
-    for (const auto& [name, t] : graph.initializers)
-      if (t.dtype() == DType::kFloat32 && !packed_.contains(name) && !name.starts_with("rotary."))
-        tensors.push_back(ToBytes(name, t));
-  }
-
   void WriteBlock(int64_t block, const Graph& graph, const std::vector<Tensor>& y) {
-    AddFloats(graph, block_);
-    WriteTensors(Shard(block), block_);
-    block_.clear();
-    packed_.clear();
+    folder_.WriteBlock(block, graph);
     std::vector<TensorBytes> state;
     for (size_t i = 0; i < y.size(); ++i) state.push_back(ToBytes(Cat(i), y[i]));
     Json outcomes = Json::array();
@@ -155,36 +152,11 @@ class Writer {
     WriteTensors(State(), state, {{"blocks", Cat(block + 1)}, {"outcomes", outcomes.dump()}});
   }
 
-  // The embedding and the head, in int8 rows, and the last norm.
-  void WriteTables() {
-    std::vector<TensorBytes> tensors;
-    std::set<std::string> seen;
-    const auto add = [&](const Graph& graph) {
-      for (const auto& [name, t] : graph.initializers) {
-        if (t.dtype() != DType::kFloat32 || !seen.insert(name).second) continue;
-        const std::string module = name.substr(0, name.rfind('.'));
-        if (t.rank() != 2 || job_.float_head) {
-          tensors.push_back(ToBytes(name, t));
-        } else {
-          for (TensorBytes& b : Packed(module, RoundRows(t))) tensors.push_back(std::move(b));
-        }
-      }
-    };
-    add(model_.Embedding());
-    add(model_.Head());
-    WriteTensors(Shard(model_.config().layers), tensors);
-  }
-
   void Finish() {
-    WriteShardIndex(part_, Shards());
-    Json config = model_.HfConfig();
-    config["quantization_config"] = ToJson(job_.stored);
-    WriteFile(part_ / "config.json", config.dump(1) + "\n");
-    Json plan{{"mezzo_llm_plan", 1}, {"quantization", ToJson(job_.stored)}};
-    plan["calibration_windows"] = job_.windows.size();
-    for (const LayerOutcome& l : outcomes_) plan["layers"].push_back(ToJson(l));
-    WriteFile(part_ / "plan.json", plan.dump(1) + "\n");
-    model_.CopyTokenizer(part_);
+    folder_.Finish(job_.stored);
+    WriteFile(part_ / "plan.json",
+              mezzo::ToJson(LlmPlan{job_.stored, job_.float_head, job_.precisions,
+                                    job_.windows.size(), outcomes_}));
     fs::remove(State());
     fs::remove(part_ / "job.json");
     fs::rename(part_, out_);
@@ -194,8 +166,7 @@ class Writer {
   const LlmJob& job_;
   const fs::path out_, part_;
   std::vector<LayerOutcome> outcomes_;
-  std::vector<TensorBytes> block_;  // packed layers of the block at hand
-  std::set<std::string> packed_;    // their weights
+  QuantizedFolder folder_;
 };
 
 }  // namespace

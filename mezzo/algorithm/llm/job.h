@@ -11,21 +11,16 @@
 #include <vector>
 
 #include "mezzo/algorithm/llm/group_rounding.h"
-#include "mezzo/import/llm/quantized.h"
+#include "mezzo/algorithm/llm/llm_plan.h"
 #include "mezzo/runtime/language.h"
 
 namespace mezzo {
-
-struct LayerOutcome {
-  std::string name;
-  double error = 0;    // of the layer's outputs, as a share of their power
-  double damping = 0;  // that its Hessian took
-};
 
 struct LlmJob {
   GroupRounding rounding;
   LlmQuantization stored;       // its format is the rounding's
   bool float_head = false;      // embedding and head as they are, not in int8
+  LlmPrecisions precisions;     // of linear layers
   std::vector<Window> windows;  // to calibrate on
   Threads threads;
   std::function<void(const LayerOutcome&)> layer_done;

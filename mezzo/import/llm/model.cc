@@ -18,6 +18,8 @@ namespace fs = std::filesystem;
 // Longer contexts than this many positions are not run here; the rotary tables end there.
 constexpr int64_t kLongest = 1 << 15;
 
+}  // namespace
+
 Tensor Transposed(const Tensor& t) {
   const int64_t rows = t.dim(0), cols = t.dim(1);
   Tensor out(DType::kFloat32, {cols, rows});
@@ -26,8 +28,6 @@ Tensor Transposed(const Tensor& t) {
       out.data<float>()[c * rows + r] = t.data<float>()[r * cols + c];
   return out;
 }
-
-}  // namespace
 
 // The graph of one piece; layer -1 is outside the blocks.
 class LanguageModel::Builder : public GraphBuilder {

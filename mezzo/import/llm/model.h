@@ -25,6 +25,9 @@
 
 namespace mezzo {
 
+// (rows, columns) to (columns, rows), float32.
+Tensor Transposed(const Tensor& matrix);
+
 class LanguageModel {
  public:
   // A Hugging Face folder (config.json, safetensors), a .gguf, or a llama2.c model (.bin). Throws
