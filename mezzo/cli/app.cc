@@ -17,6 +17,7 @@ int Main(int argc, char** argv) {
   app.require_subcommand(1);
   AddInspect(app);
   AddQuantize(app);
+  AddPlan(app);
   AddConvert(app);
   AddEvaluate(app);
   AddCompare(app);

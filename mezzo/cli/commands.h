@@ -13,6 +13,7 @@ int Main(int argc, char** argv);
 
 void AddInspect(CLI::App& app);
 void AddQuantize(CLI::App& app);
+void AddPlan(CLI::App& app);
 void AddConvert(CLI::App& app);
 void AddEvaluate(CLI::App& app);
 void AddCompare(CLI::App& app);

@@ -247,7 +247,7 @@ void AddQuantize(CLI::App& app) {
   cmd->add_flag("--json", o->json, "What was done, as JSON; the steps go to standard error");
   cmd->callback([o] {
     if (LanguageModel::Recognizes(o->model))
-      QuantizeText(o->llm, o->model, o->output, o->data.data, o->threads.threads,
+      QuantizeText(o->llm, o->model, o->output, o->data.data, o->plan, o->threads.threads,
                    o->memory.empty() ? 0 : ParseBytes("--memory", o->memory));
     else
       Run(*o);

@@ -1,6 +1,8 @@
 #include "mezzo/cli/quantize_text.h"
 
 #include <cstdio>
+#include <optional>
+#include <set>
 
 #include "mezzo/algorithm/llm/job.h"
 #include "mezzo/algorithm/llm/sequential.h"
@@ -11,9 +13,7 @@
 #include "mezzo/evaluate/perplexity.h"
 
 namespace mezzo {
-namespace {
-
-LlmQuantization Stored(const LlmQuantizeOptions& o) {
+LlmQuantization StoredFormat(const LlmQuantizeOptions& o) {
   LlmQuantization q;
   // Products of integers want codes that stand for integers.
   const std::string codes = !o.codes.empty() ? o.codes : o.scheme == "w4a8-int8" ? "nf4i" : "nf4";
@@ -39,7 +39,13 @@ LlmQuantization Stored(const LlmQuantizeOptions& o) {
   return q;
 }
 
-}  // namespace
+LlmJob JobOf(const LlmQuantizeOptions& o, const LlmQuantization& stored) {
+  LlmJob job;
+  job.stored = stored;
+  job.rounding = {stored.format, !o.no_reorder, !o.rtn, !o.no_search, o.damping};
+  job.float_head = o.float_head;
+  return job;
+}
 
 void LlmQuantizeOptions::Add(CLI::App& app) {
   app.add_option("--scheme", scheme, "Language models: w4a8-fp8, w4a8-int8 or w4a16")
@@ -68,16 +74,34 @@ void LlmQuantizeOptions::Add(CLI::App& app) {
   app.add_flag("--rtn", rtn, "Language models: round to nearest, without error correction");
 }
 
+namespace {
+
+void CheckLayers(const LanguageModel& model, const LlmPrecisions& precisions,
+                 const std::string& plan) {
+  std::set<std::string> names;
+  for (int64_t b = 0; b < model.config().layers; ++b)
+    for (const std::string& name : LinearLayers(model.Block(b))) names.insert(name);
+  for (const auto& [name, p] : precisions)
+    RequireFile(names.contains(name), plan, ": ", model.path(), " has no linear layer ", name);
+}
+
+}  // namespace
+
 void QuantizeText(const LlmQuantizeOptions& o, const std::string& path, const std::string& output,
-                  const std::string& data, size_t threads, double memory_limit) {
+                  const std::string& data, const std::string& plan_path, size_t threads,
+                  double memory_limit) {
   Require(!data.empty(), "--data is required: a text to calibrate on");
+  std::optional<LlmPlan> plan;
+  if (!plan_path.empty()) plan = ReadLlmPlan(plan_path);
   const LanguageModel model = LanguageModel::Open(path);
   const Tokenizer tokenizer = TokenizerOf(path);
-  LlmJob job;
+  LlmJob job = JobOf(o, plan ? plan->stored : StoredFormat(o));
   job.threads = Threads(threads);
-  job.stored = Stored(o);
-  job.rounding = {job.stored.format, !o.no_reorder, !o.rtn, !o.no_search, o.damping};
-  job.float_head = o.float_head;
+  if (plan) {
+    job.float_head = plan->float_head;
+    job.precisions = plan->precisions;
+    CheckLayers(model, job.precisions, plan_path);
+  }
   job.windows = WindowsOf(tokenizer, ReadFile(data), o.context, o.windows);
   const double estimate = EstimateMemory(model, job);
   std::printf("%s, %zu windows of %zu tokens; memory: at most about %s\n",

@@ -4,6 +4,8 @@
 #include <CLI/CLI.hpp>
 #include <string>
 
+#include "mezzo/algorithm/llm/job.h"
+
 namespace mezzo {
 
 struct LlmQuantizeOptions {
@@ -17,8 +19,15 @@ struct LlmQuantizeOptions {
   void Add(CLI::App& app);
 };
 
-// Writes the folder `output`, from the text file `data`.
+// What the options say of the files; UsageError for what does not go together.
+LlmQuantization StoredFormat(const LlmQuantizeOptions& o);
+// A job without windows and threads.
+LlmJob JobOf(const LlmQuantizeOptions& o, const LlmQuantization& stored);
+
+// Writes the folder `output`, from the text file `data`; `plan`, if not empty, is a Plan's
+// file, which says the formats and each layer's precision.
 void QuantizeText(const LlmQuantizeOptions& o, const std::string& model, const std::string& output,
-                  const std::string& data, size_t threads, double memory_limit);
+                  const std::string& data, const std::string& plan, size_t threads,
+                  double memory_limit);
 
 }  // namespace mezzo

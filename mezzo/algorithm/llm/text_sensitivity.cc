@@ -107,7 +107,7 @@ class Measurement {
       layers.push_back({name, task_.deltas(name, *graph.Initializer(node->inputs[1]))});
     }
     const size_t n = x.size();
-    SensitivityPass pass(graph, std::move(layers), {}, {"x"}, n, false, {});
+    SensitivityPass pass(graph, std::move(layers), {}, {"x"}, n, task_.outputs, {});
     task_.threads.Each(n, [&](size_t i, size_t) {
       const Tape tape = pass.Forward(BlockInputs(x[i]));
       for (Tensor& probe : g[i]) probe = pass.Add(i, tape, {probe}).at("x");
@@ -121,7 +121,7 @@ class Measurement {
     if (sums.empty())
       for (const LayerSensitivity& l : part) {
         const std::vector<double> zeros(l.full.size());
-        sums.push_back({l.node, zeros, zeros, zeros, {}, 0});
+        sums.push_back({l.node, zeros, zeros, zeros, std::vector<double>(l.outputs.size()), 0});
       }
     for (size_t l = 0; l < part.size(); ++l) {
       sums[l].trace += share * part[l].trace;
@@ -130,6 +130,8 @@ class Measurement {
         sums[l].rows[c] += share * part[l].rows[c];
         sums[l].elements[c] += share * part[l].elements[c];
       }
+      for (size_t c = 0; c < part[l].outputs.size(); ++c)
+        sums[l].outputs[c] += share * part[l].outputs[c];
     }
   }
 

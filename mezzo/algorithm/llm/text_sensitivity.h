@@ -15,7 +15,8 @@ struct TextSensitivityTask {
   // Q(W) - W for each candidate of a linear layer, by its node's name and weight (outputs, inputs).
   std::function<std::vector<Tensor>(const std::string& layer, const Tensor& weight)> deltas;
   std::vector<Window> windows;
-  size_t probes = 4;  // a window
+  size_t probes = 4;     // a window
+  bool outputs = false;  // LayerSensitivity::outputs too
   uint64_t seed = 1;
   std::function<void()> step;  // after each block, TextSensitivitySteps times
   Threads threads;

@@ -1,0 +1,50 @@
+// The precisions that the layers of a network could have, ready to be measured and chosen from.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "mezzo/algorithm/int8_workflow.h"
+#include "mezzo/algorithm/sensitivity/rankings.h"
+
+namespace mezzo {
+
+// One precision of one layer.
+struct NetworkOption {
+  std::string name;  // "float32", "int8", "int4/32"
+  NodePlan plan;
+  double bits = 32;   // of a weight as stored, scales included
+  int64_t bytes = 0;  // of the file, beyond what the layer takes in int8; may be negative
+};
+
+struct NetworkLayer {
+  std::string node, op, input;  // the value it reads
+  int64_t macs = 0;             // of one run
+  std::vector<NetworkOption> options;
+  RankedLayer ranked;  // by option
+};
+
+// Bit widths of each format and their group sizes: "int4", "int4/32", ...
+std::vector<std::string> AllWeightFormats();
+
+struct NetworkOptionsTask {
+  std::vector<std::string> formats;  // of AllWeightFormats, "int8" and "float32"
+  SampleFn sample;                   // for the moments of what layers read
+  size_t count = 0;
+  size_t moment_bytes = size_t{96} << 20;
+  Threads threads;
+  std::function<void(size_t done, size_t of)> progress;
+};
+
+// Of each layer that `base` quantizes and that has a weight, in the order of the graph. The int8
+// option is the base plan's. Memory: a float32 copy of the weights for each option.
+std::vector<NetworkLayer> MakeNetworkOptions(const Int8Result& base,
+                                             const NetworkOptionsTask& task);
+
+// The base plan with an option for each layer.
+Plan WithOptions(const Plan& base, const std::vector<NetworkLayer>& layers,
+                 const std::vector<size_t>& options);
+
+}  // namespace mezzo

@@ -1,0 +1,439 @@
+#include "mezzo/cli/plan_network.h"
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+#include <sstream>
+
+#include "mezzo/algorithm/apply_plan.h"
+#include "mezzo/algorithm/bias_correction.h"
+#include "mezzo/algorithm/mixed/network.h"
+#include "mezzo/base/files.h"
+#include "mezzo/base/progress.h"
+#include "mezzo/cli/int8_setup.h"
+#include "mezzo/import/onnx_writer.h"
+#include "mezzo/runtime/lower.h"
+
+namespace mezzo {
+namespace {
+
+constexpr size_t kKeptOutputs = size_t{64} << 20;
+
+size_t OnnxBytes(const Model& model) {
+  const TemporaryFolder folder;
+  size_t n = 0;
+  for (const auto& path : WriteOnnx(model, folder.path() / "m.onnx"))
+    n += std::filesystem::file_size(path);
+  return n;
+}
+
+// The float model's outputs on held-out samples, made once.
+class HeldOut {
+ public:
+  HeldOut(const Int8Setup& setup, const Graph& graph, DistortionKind kind)
+      : setup_(setup), kind_(kind), session_(graph, {}), kept_(setup.split.evaluation.size()) {}
+
+  // The mean loss of a graph's outputs over the first `count` samples.
+  double Loss(const Graph& graph, size_t count = SIZE_MAX) {
+    const Session session(graph, {});
+    std::vector<double> losses(std::min(count, kept_.size()));
+    setup_.threads.Each(losses.size(), [&](size_t i, size_t) {
+      const TensorMap inputs = setup_.dataset->Get(setup_.split.evaluation[i]).inputs;
+      std::vector<Tensor> outputs = kept_[i].empty() ? session_.Run(inputs) : kept_[i];
+      losses[i] = OutputLoss(kind_, outputs, session.Run(inputs));
+      size_t bytes = 0;
+      for (const Tensor& t : outputs) bytes += t.bytes();
+      if (bytes * kept_.size() <= kKeptOutputs) kept_[i] = std::move(outputs);
+    });
+    double sum = 0;
+    for (const double l : losses) sum += l;
+    return sum / static_cast<double>(losses.size());
+  }
+
+ private:
+  const Int8Setup& setup_;
+  const DistortionKind kind_;
+  const Session session_;
+  std::vector<std::vector<Tensor>> kept_;
+};
+
+class NetworkPlanner : public Planner {
+ public:
+  NetworkPlanner(const PlannerOptions& planner, const PlanNetworkOptions& o)
+      : Planner(planner),
+        o_(o),
+        setup_(planner.model, o.data, o.samples, o.evaluation_samples, o.threads) {
+    report_.metric = setup_.metric;
+    report_.higher_is_better = setup_.evaluator->higher_is_better();
+    report_.loss_name = setup_.task.distortion == DistortionKind::kRelativeError ? "relative error"
+                                                                                 : "KL divergence";
+  }
+
+  void Run() {
+    QuantizeAll();
+    MakeOptions();
+    Measure();
+    if (o_.validate > 0) Validate();
+    Choose();
+    Finish();
+    if (options_.front_points > 0) MeasureFront();
+    Report();
+  }
+
+ private:
+  const Graph& graph() const { return base_.prepared.graph; }
+
+  // Every layer in int8: the grids of activations, equalization and the base of the file.
+  void QuantizeAll() {
+    clock_.Begin("quantizing to int8");
+    Int8Options options;
+    options.threads = setup_.threads;
+    options.tolerance = INFINITY;  // what stays float is chosen here
+    options.correct_bias = !o_.no_bias_correction;
+    Progress progress("calibrating", setup_.task.calibration_count);
+    options.progress = [&](const std::string& what, size_t, size_t) {
+      if (what == "calibrating") progress.Step();
+    };
+    base_ = QuantizeInt8(setup_.model, setup_.task, options);
+    setup_.Sign(base_.plan);
+    base_.plan.ladder.clear();
+    std::fprintf(out(), "float %s %.6g, all in int8 %.6g\n", setup_.metric.c_str(),
+                 base_.plan.float_metric, base_.metric);
+    held_out_.emplace(setup_, graph(), setup_.task.distortion);
+  }
+
+  void MakeOptions() {
+    clock_.Begin("rounding weights");
+    NetworkOptionsTask task;
+    task.formats = {"float32", "int8"};
+    std::stringstream wanted(o_.formats);
+    const std::vector<std::string> all = AllWeightFormats();
+    for (std::string f; std::getline(wanted, f, ',');) {
+      if (f == "float32" || f == "int8") continue;
+      Require(std::find(all.begin(), all.end(), f) != all.end(), "--formats: got ", f);
+      task.formats.push_back(f);
+    }
+    if (o_.formats.empty()) task.formats.insert(task.formats.end(), all.begin(), all.end());
+    task.sample = setup_.task.calibration;
+    task.count = std::min<size_t>(setup_.task.calibration_count, 128);
+    task.threads = setup_.threads;
+    layers_ = MakeNetworkOptions(base_, task);
+    for (const NetworkLayer& l : layers_) {
+      inputs_.push_back(l.input);
+      least_.push_back(INT64_MAX);
+      for (const NetworkOption& o : l.options) least_.back() = std::min(least_.back(), o.bytes);
+    }
+    int8_bytes_ = static_cast<int64_t>(OnnxBytes(base_.quantized));
+    MeasureTimes();
+  }
+
+  // What each layer takes in integers and in float, with the Relu or Clip behind it, and what all
+  // else takes in the int8 network.
+  void MeasureTimes() {
+    clock_.Begin("measuring latency");
+    const TensorMap inputs = setup_.CalibrationInputs(0);
+    const Graph lowered = LowerToIntegers(base_.quantized.graph, nullptr);
+    const auto floats = NodeTimes(graph(), inputs), integers = NodeTimes(lowered, inputs);
+    const Uses uses(graph());
+    int64_t total = 0;
+    for (const auto& [name, ns] : integers) total += ns;
+    for (const auto& [name, ns] : floats) float_ns_ += ns;
+    rest_ns_ = total;
+    for (const NetworkLayer& l : layers_) {
+      const auto it = integers.find(l.node);
+      std::pair<int64_t, int64_t> time{it == integers.end() ? 0 : it->second, floats.at(l.node)};
+      for (const Node& node : graph().nodes)
+        if ((node.Is("Relu") || node.Is("Clip")) && uses.producer.contains(node.inputs[0]) &&
+            graph().nodes[uses.producer.at(node.inputs[0])].name == l.node)
+          time.second += floats.at(node.name);
+      rest_ns_ -= time.first;
+      times_.push_back(time);
+    }
+  }
+
+  // The median of each node's time.
+  std::map<std::string, int64_t> NodeTimes(const Graph& g, const TensorMap& inputs) const {
+    constexpr int kRuns = 15;
+    const Session session(g, {setup_.threads});
+    session.Run(inputs);
+    std::vector<std::vector<int64_t>> runs(kRuns);
+    for (auto& ns : runs) session.Profile(inputs, &ns);
+    std::map<std::string, int64_t> times;
+    for (size_t k = 0; k < g.nodes.size(); ++k) {
+      std::vector<double> one;
+      for (const auto& ns : runs) one.push_back(static_cast<double>(ns[k]));
+      times[g.nodes[k].name] += static_cast<int64_t>(Median(one));
+    }
+    return times;
+  }
+
+  // What the 8-bit grid of a value does to it.
+  ActivationCandidates Activation(const std::string& value) const {
+    const auto it = base_.plan.activations.find(value);
+    const QParams p = it == base_.plan.activations.end() ? QParams{} : it->second.qparams;
+    const bool coded = it != base_.plan.activations.end();
+    const IntFormat f = base_.plan.activation_format;
+    return {value, {[=](std::span<const float> a, float* q) {
+              for (size_t i = 0; i < a.size(); ++i)
+                q[i] = coded ? Dequantize(p, Quantize(f, p, a[i])) : a[i];
+            }}};
+  }
+
+  void Measure() {
+    clock_.Begin("measuring sensitivity");
+    std::vector<WeightDeltas> deltas;
+    std::map<std::string, ActivationCandidates> activations;
+    std::set<std::string> known;
+    for (const ValueInfo& in : graph().inputs) known.insert(in.name);
+    for (const Node& node : graph().nodes) known.insert(node.outputs.begin(), node.outputs.end());
+    for (const NetworkLayer& l : layers_) {
+      deltas.push_back({l.node, l.ranked.deltas});
+      if (known.contains(l.input)) activations[l.input] = Activation(l.input);
+    }
+    std::vector<ActivationCandidates> list;
+    for (auto& [name, a] : activations) list.push_back(std::move(a));
+    SensitivityTask task;
+    const size_t n = setup_.task.calibration_count;
+    task.count = std::max(n, o_.sensitivity_samples);
+    task.sample = [this, n](size_t i) { return setup_.CalibrationInputs(i % n); };
+    const DistortionKind kind = setup_.task.distortion;
+    task.probe = [this, n, kind](size_t i, const std::vector<Tensor>& outputs) {
+      if (o_.targets == "labels") {
+        const Sample s = setup_.dataset->Get(setup_.split.calibration[i % n]);
+        return LabelProbe(kind, outputs, LabelAs<int64_t>(s, "--targets labels", "a class index"));
+      }
+      return DrawProbe(kind, outputs, o_.data.seed * 1000003 + i);
+    };
+    task.outputs =
+        options_.front_points > 0 || o_.validate > 0 || options_.ranking == "auto-quantize";
+    Progress progress("measuring sensitivity", task.count);
+    const Stopwatch watch;
+    measured_ = MeasureSensitivity(graph(), std::move(deltas), std::move(list), task,
+                                   setup_.threads, [&](size_t) { progress.Step(); });
+    report_.sensitivity_samples = static_cast<int64_t>(task.count);
+    std::fprintf(out(), "sensitivity of %zu layers from %zu samples in %.1f s\n", layers_.size(),
+                 task.count, watch.Seconds());
+    for (const ActivationSensitivity& a : measured_.activations) activation_[a.value] = a.loss[0];
+  }
+
+  std::vector<std::string> Rankings() const override {
+    return {"fisher", "hawq", "auto-quantize", "sqnr", "eagl", "ompq"};
+  }
+  std::vector<std::string> UniformOptions() const override {
+    std::vector<std::string> names;
+    for (const NetworkOption& o : layers_.at(0).options)
+      if (o.name != "float32") names.push_back(o.name);
+    return names;
+  }
+
+  Scores ScoresBy(const std::string& ranking) {
+    std::vector<RankedLayer> ranked;
+    for (const NetworkLayer& l : layers_) ranked.push_back(l.ranked);
+    if (ranking == "hawq") return HawqScores(ranked, measured_.layers);
+    if (ranking == "auto-quantize") return AutoQuantizeScores(measured_.layers);
+    if (ranking == "sqnr") return SqnrScores(ranked);
+    if (ranking == "eagl") return EaglScores(ranked);
+    if (ranking == "ompq")
+      return OmpqScores(graph(), ranked, setup_.task.calibration,
+                        std::min<size_t>(64, setup_.task.calibration_count), setup_.threads);
+    Scores scores = FisherScores(measured_.layers);
+    for (size_t l = 0; l < layers_.size(); ++l)  // coded activations add theirs
+      for (size_t i = 0; i < scores[l].size(); ++i)
+        if (const auto a = activation_.find(layers_[l].input);
+            a != activation_.end() && layers_[l].options[i].name != "float32")
+          scores[l][i] += a->second;
+    return scores;
+  }
+
+  std::vector<LayerChoices> LossesBy(const std::string& ranking) override {
+    const Scores scores = ScoresBy(ranking);
+    std::vector<LayerChoices> all;
+    for (size_t l = 0; l < layers_.size(); ++l) {
+      LayerChoices layer{layers_[l].node, {}, ""};
+      for (size_t i = 0; i < layers_[l].options.size(); ++i) {
+        const NetworkOption& o = layers_[l].options[i];
+        layer.options.push_back({o.name, o.bits, 0, {}, scores[l][i], false});
+      }
+      all.push_back(std::move(layer));
+    }
+    return all;
+  }
+
+  int64_t Cost(const std::string& budget, size_t l, size_t i) const override {
+    const NetworkOption& o = layers_[l].options[i];
+    if (budget == "size") return o.bytes - least_[l];
+    if (budget == "latency") return o.name == "float32" ? times_[l].second : times_[l].first;
+    const int64_t bits = o.name == "float32" ? 32 * 32 : WeightBits(o.name) * 8;
+    return layers_[l].macs * bits;
+  }
+  // "int4/32": 4
+  static int64_t WeightBits(const std::string& name) {
+    const size_t digit = name.find_first_of("0123456789");
+    return name[digit] - '0';
+  }
+  int64_t Rest(const std::string& budget) const override {
+    if (budget == "latency") return rest_ns_;
+    int64_t rest = 0;
+    if (budget == "size") {
+      rest = int8_bytes_;
+      for (const int64_t least : least_) rest += least;
+    }
+    return rest;
+  }
+  double OfFloat(const std::string& budget) const override {
+    if (budget == "size") return SizeOfFiles(setup_.files);
+    if (budget == "latency") return static_cast<double>(float_ns_);
+    double sum = 0;
+    for (const NetworkLayer& l : layers_) sum += 32.0 * 32 * static_cast<double>(l.macs);
+    return sum;
+  }
+
+  Model Build(const std::vector<size_t>& options, Plan* plan) {
+    *plan = WithOptions(base_.plan, layers_, options);
+    for (auto& [name, node] : plan->nodes) node.bias_shift.clear();
+    if (!tuning_)
+      tuning_.emplace(graph(), setup_.task.distortion, setup_.task.calibration,
+                      std::min<size_t>(48, setup_.task.calibration_count), size_t{64} << 20,
+                      setup_.threads);
+    if (!o_.no_bias_correction)
+      for (auto& [name, shift] :
+           BiasShifts(base_.prepared, *plan, *tuning_, size_t{64} << 20, setup_.threads))
+        plan->nodes[name].bias_shift = std::move(shift);
+    plan->notes.clear();
+    return ApplyPlan(base_.prepared, *plan, &plan->notes);
+  }
+
+  PlanPoint Measured(const Model& model, const std::vector<size_t>& options, double predicted) {
+    PlanPoint p;
+    p.predicted_loss = predicted;
+    p.bytes = static_cast<double>(OnnxBytes(model));
+    const Graph lowered = LowerToIntegers(model.graph, nullptr);
+    p.metric = setup_.task.metric(lowered).metric;
+    p.output_loss = held_out_->Loss(lowered);
+    double bits = 0, weights = 0;
+    for (size_t l = 0; l < layers_.size(); ++l) {
+      const auto n = static_cast<double>(layers_[l].ranked.weight.numel());
+      bits += n * layers_[l].options[options[l]].bits;
+      weights += n;
+    }
+    p.average_bits = bits / weights;
+    return p;
+  }
+  PlanPoint Weigh(const std::vector<size_t>& options, double predicted) override {
+    Plan plan;
+    return Measured(Build(options, &plan), options, predicted);
+  }
+
+  void Finish() {
+    clock_.Begin("finishing the model");
+    Plan plan;
+    const Model model = Build(choice_.options, &plan);
+    for (size_t l = 0; l < layers_.size(); ++l) {
+      NodePlan& node = plan.nodes[layers_[l].node];
+      node.sensitivity = choices_[l].options[choice_.options[l]].loss;
+    }
+    clock_.Begin("measuring the model");
+    const PlanPoint p = Measured(model, choice_.options, choice_.loss);
+    const Graph lowered = LowerToIntegers(model.graph, nullptr);
+    const double ns =
+        1e6 * MedianLatencies(Session(graph(), {setup_.threads}),
+                              Session(lowered, {setup_.threads}), setup_.CalibrationInputs(0))
+                  .second;
+    CheckBudgets(p, ns);
+    std::fprintf(out(), "%.3f bits a weight; held-out %s %.6g (float %.6g), %s %.6g\n",
+                 p.average_bits, setup_.metric.c_str(), p.metric, base_.plan.float_metric,
+                 report_.loss_name.c_str(), p.output_loss);
+    report_.notes = plan.notes;
+    WritePlan(plan, options_.output);
+    std::fprintf(out(), "wrote %s\n", options_.output.c_str());
+  }
+
+  // Every layer alone at every option: what that really does, and how the rankings foretell it.
+  void Validate() {
+    clock_.Begin("validating rankings");
+    const size_t options = layers_.at(0).options.size();
+    std::vector<std::vector<double>> truth(layers_.size(), std::vector<double>(options));
+    Progress progress("validating rankings", layers_.size());
+    for (size_t l = 0; l < layers_.size(); ++l) {
+      for (size_t i = 0; i < options; ++i) {
+        Graph changed = graph();
+        for (const Node& node : graph().nodes) {
+          if (node.name != layers_[l].node) continue;
+          Tensor w = graph().initializers.at(node.inputs[1]).Clone();
+          const Tensor& d = layers_[l].ranked.deltas[i];
+          for (int64_t k = 0; k < w.numel(); ++k) w.data<float>()[k] += d.data<float>()[k];
+          changed.initializers[node.inputs[1]] = w;
+        }
+        truth[l][i] = held_out_->Loss(changed, o_.validate);
+      }
+      progress.Step();
+    }
+    for (size_t i = 0; i < options; ++i)
+      if (layers_[0].options[i].name != "float32")
+        report_.validated.push_back(layers_[0].options[i].name);
+    for (const std::string& name : Rankings()) {
+      const Scores scores = name == "fisher" ? FisherScores(measured_.layers) : ScoresBy(name);
+      PlanRanking ranking{name, 0, {}};
+      std::vector<double> all, all_true;
+      for (size_t i = 0; i < options; ++i) {
+        const NetworkOption& o = layers_[0].options[i];
+        if (o.name == "float32") continue;
+        std::vector<double> a, b;
+        for (size_t l = 0; l < layers_.size(); ++l) {
+          a.push_back(scores[l][i]);
+          b.push_back(truth[l][i]);
+        }
+        ranking.by_option.push_back(RankCorrelation(a, b));
+        if (WeightBits(o.name) > 4) continue;
+        all.insert(all.end(), a.begin(), a.end());
+        all_true.insert(all_true.end(), b.begin(), b.end());
+      }
+      ranking.correlation = RankCorrelation(all, all_true);
+      std::fprintf(out(), "%-14s rank correlation at 4 bits and below %.3f;", name.c_str(),
+                   ranking.correlation);
+      for (size_t i = 0; i < ranking.by_option.size(); ++i)
+        std::fprintf(out(), " %s %.3f", report_.validated[i].c_str(), ranking.by_option[i]);
+      std::fprintf(out(), "\n");
+      report_.rankings.push_back(std::move(ranking));
+    }
+  }
+
+  void Report() {
+    if (options_.report.empty() && !options_.json) return;
+    report_.float_metric = base_.plan.float_metric;
+    report_.float_bytes = OfFloat("size");
+    for (const NetworkLayer& l : layers_)
+      report_.layers.push_back({l.node,
+                                l.op,
+                                static_cast<double>(l.ranked.weight.numel()),
+                                static_cast<double>(l.macs),
+                                {},
+                                0,
+                                ""});
+    report_.calibration_samples = static_cast<int64_t>(setup_.task.calibration_count);
+    report_.evaluation_samples = static_cast<int64_t>(setup_.task.held_out_count);
+    FillReport(setup_.threads.count());
+    WriteReport();
+  }
+
+  const PlanNetworkOptions& o_;
+  Int8Setup setup_;
+  Int8Result base_;
+  std::vector<NetworkLayer> layers_;
+  Sensitivities measured_;
+  std::map<std::string, double> activation_;  // loss of the 8-bit grid, by value
+  std::optional<HeldOut> held_out_;
+  std::optional<TuningSet> tuning_;
+  int64_t int8_bytes_ = 0, rest_ns_ = 0, float_ns_ = 0;
+  std::vector<int64_t> least_;                      // by layer, of its options' bytes
+  std::vector<std::pair<int64_t, int64_t>> times_;  // by layer: ns in int8 and in float
+};
+
+}  // namespace
+
+void PlanNetwork(const PlannerOptions& planner, const PlanNetworkOptions& network) {
+  Require(!network.data.data.empty(), "--data is required");
+  NetworkPlanner(planner, network).Run();
+}
+
+}  // namespace mezzo
