@@ -26,12 +26,12 @@ Means ChannelMeans(const Tensor& value) {
   return means;
 }
 
-void AddToChannels(Tensor& t, const std::vector<float>& shift) {
+void ApplyToChannels(Tensor& t, const OutputFit& fit) {
   const int64_t channels = t.dim(1), rows = t.dim(0) * channels;
   const int64_t inner = rows ? t.numel() / rows : 0;
   for (int64_t r = 0; r < rows; ++r)
     for (float& v : std::span(t.data<float>() + r * inner, static_cast<size_t>(inner)))
-      v += shift[r % channels];
+      v = v * fit.scale[r % channels] + fit.shift[r % channels];
 }
 
 // A graph run node by node for several samples at once.
@@ -116,36 +116,119 @@ size_t SamplesThatFit(const Session& session, const TuningSet& samples, size_t m
   return std::clamp<size_t>(memory / one, 1, samples.size());
 }
 
-}  // namespace
+// A few values of each channel, evenly spread over samples and positions: (channels, kPositions).
+constexpr int64_t kPositions = 32;
+std::vector<float> SomeValues(const Tensor& value) {
+  const Tensor t = value.ToLayout(Layout::kPlain);
+  const int64_t channels = t.dim(1), samples = t.dim(0);
+  const int64_t inner = channels && samples ? t.numel() / (channels * samples) : 0;
+  std::vector<float> some(channels * kPositions);
+  for (int64_t c = 0; c < channels; ++c)
+    for (int64_t p = 0; p < kPositions && inner > 0; ++p) {
+      const int64_t at = p * samples * inner / kPositions;
+      some[c * kPositions + p] = t.data<float>()[(at / inner * channels + c) * inner + at % inner];
+    }
+  return some;
+}
 
-std::map<std::string, std::vector<float>> BiasShifts(const Model& prepared, const Plan& plan,
-                                                     const TuningSet& samples, size_t memory,
-                                                     const Threads& threads) {
+// Of a channel's values in the float and in the quantized network, over all samples.
+float FitScale(const std::vector<const float*>& f, const std::vector<const float*>& q) {
+  constexpr double kPrior = 0.02;  // of the variance, as if it had been fitted with scale 1
+  double mf = 0, mq = 0, fq = 0, qq = 0;
+  const double n = static_cast<double>(f.size()) * kPositions;
+  for (size_t i = 0; i < f.size(); ++i)
+    for (int64_t p = 0; p < kPositions; ++p) mf += f[i][p] / n, mq += q[i][p] / n;
+  for (size_t i = 0; i < f.size(); ++i)
+    for (int64_t p = 0; p < kPositions; ++p) {
+      fq += (f[i][p] - mf) * (q[i][p] - mq);
+      qq += (q[i][p] - mq) * (q[i][p] - mq);
+    }
+  if (qq <= 0) return 1;
+  return static_cast<float>(std::clamp((fq / qq + kPrior) / (1 + kPrior), 0.5, 2.0));
+}
+
+// Fits layer after layer; without `scales`, shifts alone.
+std::map<std::string, OutputFit> Fit(const Model& prepared, const Plan& plan,
+                                     const TuningSet& samples, size_t memory,
+                                     const Threads& threads, bool scales) {
+  struct Seen {
+    Means means;
+    std::vector<float> values;
+  };
   const Session session(prepared.graph, {});
   const size_t count = SamplesThatFit(session, samples, memory);
-  std::vector<std::map<std::string, Means>> wanted(count);  // by sample and node
+  std::vector<std::map<std::string, Seen>> wanted(count);  // by sample and node
   threads.Each(count, [&](size_t i, size_t) {
     session.Run(samples.inputs(i), [&](const Node& node, size_t, Tensor& value) {
-      if (TakesShift(node, plan)) wanted[i][node.name] = ChannelMeans(value);
+      if (TakesShift(node, plan))
+        wanted[i][node.name] = {ChannelMeans(value),
+                                scales ? SomeValues(value) : std::vector<float>{}};
     });
   });
 
   Plan unshifted = plan;
   for (auto& [name, node] : unshifted.nodes) node.bias_shift.clear();
   const Graph qdq = ApplyPlan(prepared, unshifted).graph;
-  std::map<std::string, std::vector<float>> shifts;
+  std::map<std::string, OutputFit> fits;
   Lockstep(qdq, samples, count, threads).Run([&](const Node& node, std::vector<Tensor>& made) {
     if (!TakesShift(node, plan)) return;
-    std::vector<double> sum(made[0].dim(1));
+    const size_t channels = made[0].dim(1);
+    std::vector<double> f(channels), q(channels);
+    std::vector<std::vector<float>> values(count);
     for (size_t i = 0; i < count; ++i) {
       const Means got = ChannelMeans(made[i]);
-      for (size_t c = 0; c < sum.size(); ++c) sum[c] += wanted[i].at(node.name)[c] - got[c];
+      if (scales) values[i] = SomeValues(made[i]);
+      for (size_t c = 0; c < channels; ++c) {
+        f[c] += wanted[i].at(node.name).means[c] / static_cast<double>(count);
+        q[c] += got[c] / static_cast<double>(count);
+      }
     }
-    std::vector<float>& shift = shifts[node.name];
-    for (const double s : sum) shift.push_back(static_cast<float>(s / static_cast<double>(count)));
-    threads.Each(count, [&](size_t i, size_t) { AddToChannels(made[i], shift); });
+    OutputFit& fit = fits[node.name];
+    for (size_t c = 0; c < channels; ++c) {
+      std::vector<const float*> as_float, as_codes;
+      for (size_t i = 0; i < count && scales; ++i) {
+        as_float.push_back(wanted[i].at(node.name).values.data() + c * kPositions);
+        as_codes.push_back(values[i].data() + c * kPositions);
+      }
+      fit.scale.push_back(scales ? FitScale(as_float, as_codes) : 1.0f);
+      fit.shift.push_back(static_cast<float>(f[c] - double(fit.scale[c]) * q[c]));
+    }
+    threads.Each(count, [&](size_t i, size_t) { ApplyToChannels(made[i], fit); });
   });
+  return fits;
+}
+
+}  // namespace
+
+std::map<std::string, std::vector<float>> BiasShifts(const Model& prepared, const Plan& plan,
+                                                     const TuningSet& samples, size_t memory,
+                                                     const Threads& threads) {
+  std::map<std::string, std::vector<float>> shifts;
+  for (auto& [name, fit] : Fit(prepared, plan, samples, memory, threads, false))
+    shifts[name] = std::move(fit.shift);
   return shifts;
+}
+
+std::map<std::string, OutputFit> FitOutputs(const Model& prepared, const Plan& plan,
+                                            const TuningSet& samples, size_t memory,
+                                            const Threads& threads) {
+  return Fit(prepared, plan, samples, memory, threads, true);
+}
+
+void ApplyFits(const Graph& prepared, const std::map<std::string, OutputFit>& fits, Plan& plan) {
+  for (const Node& node : prepared.nodes) {
+    const auto it = fits.find(node.name);
+    if (it == fits.end()) continue;
+    const OutputFit& fit = it->second;
+    NodePlan& p = plan.nodes.at(node.name);
+    p.bias_shift = fit.shift;
+    const Tensor* bias = node.HasInput(2) ? prepared.Initializer(node.inputs[2]) : nullptr;
+    for (size_t c = 0; c < fit.scale.size(); ++c) {
+      p.weight_scales[c] *= fit.scale[c];
+      if (bias)  // the scale is of all that is put out
+        p.bias_shift[c] += (fit.scale[c] - 1) * bias->data<float>()[bias->numel() == 1 ? 0 : c];
+    }
+  }
 }
 
 }  // namespace mezzo

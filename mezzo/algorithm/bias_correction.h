@@ -24,4 +24,21 @@ std::map<std::string, std::vector<float>> BiasShifts(const Model& prepared, cons
                                                      const TuningSet& samples, size_t memory,
                                                      const Threads& threads);
 
+// A change of a layer's output channels, y to scale y + shift.
+struct OutputFit {
+  std::vector<float> scale, shift;
+};
+
+// Layer-wise reconstruction: with those before it fitted already, each Conv's and Gemm's output
+// channels are brought nearest to the float layer's in squared error,
+//   scale[o] = cov(float, quantized) / var(quantized),   shift[o] = mean float - scale mean
+//   quantized,
+// with scales drawn a little towards 1, and from half to twice. Samples as above; shifts that the
+// plan has are not counted.
+std::map<std::string, OutputFit> FitOutputs(const Model& prepared, const Plan& plan,
+                                            const TuningSet& samples, size_t memory,
+                                            const Threads& threads);
+// Puts fits into a plan's weight scales and bias shifts.
+void ApplyFits(const Graph& prepared, const std::map<std::string, OutputFit>& fits, Plan& plan);
+
 }  // namespace mezzo

@@ -37,7 +37,8 @@ void AddNetwork(CLI::App& cmd, PlanNetworkOptions& o) {
   cmd.add_option("--validate", o.validate,
                  "Networks: check the rankings by quantizing each layer alone, on so many samples")
       ->capture_default_str();
-  cmd.add_flag("--no-bias-correction", o.no_bias_correction);
+  cmd.add_flag("--no-tuning", o.no_tuning,
+               "Networks: leave scales and biases as they are after the choice");
 }
 
 void AddText(CLI::App& cmd, PlanTextOptions& o) {

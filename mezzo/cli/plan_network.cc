@@ -17,7 +17,7 @@
 namespace mezzo {
 namespace {
 
-constexpr size_t kKeptOutputs = size_t{64} << 20;
+constexpr size_t kKeptOutputs = size_t{64} << 20, kTuningBytes = size_t{64} << 20;
 
 size_t OnnxBytes(const Model& model) {
   const TemporaryFolder folder;
@@ -89,7 +89,7 @@ class NetworkPlanner : public Planner {
     Int8Options options;
     options.threads = setup_.threads;
     options.tolerance = INFINITY;  // what stays float is chosen here
-    options.correct_bias = !o_.no_bias_correction;
+    options.correct_bias = !o_.no_tuning;
     Progress progress("calibrating", setup_.task.calibration_count);
     options.progress = [&](const std::string& what, size_t, size_t) {
       if (what == "calibrating") progress.Step();
@@ -293,12 +293,11 @@ class NetworkPlanner : public Planner {
     for (auto& [name, node] : plan->nodes) node.bias_shift.clear();
     if (!tuning_)
       tuning_.emplace(graph(), setup_.task.distortion, setup_.task.calibration,
-                      std::min<size_t>(48, setup_.task.calibration_count), size_t{64} << 20,
+                      std::min<size_t>(48, setup_.task.calibration_count), kTuningBytes,
                       setup_.threads);
-    if (!o_.no_bias_correction)
-      for (auto& [name, shift] :
-           BiasShifts(base_.prepared, *plan, *tuning_, size_t{64} << 20, setup_.threads))
-        plan->nodes[name].bias_shift = std::move(shift);
+    if (!o_.no_tuning)
+      ApplyFits(graph(), FitOutputs(base_.prepared, *plan, *tuning_, kTuningBytes, setup_.threads),
+                *plan);
     plan->notes.clear();
     return ApplyPlan(base_.prepared, *plan, &plan->notes);
   }

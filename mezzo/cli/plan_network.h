@@ -16,7 +16,7 @@ struct PlanNetworkOptions {
   std::string formats;                         // a list; empty for all
   size_t validate = 0;                         // samples to check rankings on; 0: not
   size_t threads = 0;
-  bool no_bias_correction = false;
+  bool no_tuning = false;  // of scales and biases after the choice
 };
 
 void PlanNetwork(const PlannerOptions& planner, const PlanNetworkOptions& network);
