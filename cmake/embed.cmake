@@ -1,7 +1,8 @@
-# The report page, compiled in: mezzo/report/page/* become string constants in page_assets.inc, every byte escaped.
+# The pages of reports, compiled in: mezzo/report/page/* become string constants in page_assets.inc, every byte escaped.
 set(EMBED_DIR ${CMAKE_BINARY_DIR}/embedded)
 set(EMBED_TEXT "// Made by cmake/embed.cmake from mezzo/report/page.\n")
-foreach(pair kPageHtml=page.html kPageCss=page.css kChartsJs=charts.js kHistogramsJs=histograms.js kPageJs=page.js)
+foreach(pair kPageHtml=page.html kQuantizeHtml=quantize.html kPlanHtml=plan.html kPageCss=page.css
+        kChartsJs=charts.js kPageJs=page.js kHistogramsJs=histograms.js kQuantizeJs=quantize.js kPlanJs=plan.js)
   string(REGEX MATCH "^([^=]+)=(.+)$" _ ${pair})
   set(constant ${CMAKE_MATCH_1})
   set(path ${CMAKE_SOURCE_DIR}/mezzo/report/page/${CMAKE_MATCH_2})

@@ -19,6 +19,14 @@ std::string Print(const char* format, int digits, double v) {
   return text;
 }
 
+// Three digits and the unit, each a thousand times the one before it.
+std::string Scaled(double v, const std::array<const char*, 5>& units) {
+  if (!std::isfinite(v)) return kDash;
+  size_t unit = 0;
+  for (; unit + 1 < units.size() && v >= 999.5; ++unit) v /= 1000;
+  return FormatNumber(v, 3) + units[unit];
+}
+
 }  // namespace
 
 std::string EscapeHtml(std::string_view text) {
@@ -83,13 +91,9 @@ std::string FormatPercent(double share, int decimals) {
   return text + "%";
 }
 
-std::string FormatBytes(double bytes) {
-  if (!std::isfinite(bytes)) return kDash;
-  constexpr std::array<const char*, 4> kUnits{" B", " kB", " MB", " GB"};
-  size_t unit = 0;
-  for (; unit + 1 < kUnits.size() && bytes >= 999.5; ++unit) bytes /= 1000;
-  return FormatNumber(bytes, 3) + kUnits[unit];
-}
+std::string FormatBytes(double bytes) { return Scaled(bytes, {" B", " kB", " MB", " GB", " TB"}); }
+
+std::string FormatCount(double count) { return Scaled(count, {"", " k", " M", " G", " T"}); }
 
 std::string FormatMilliseconds(double ms) {
   if (!std::isfinite(ms)) return kDash;

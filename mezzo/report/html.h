@@ -18,6 +18,7 @@ std::string EscapeScriptData(std::string_view json);
 std::string FormatNumber(double v, int digits = 4);
 std::string FormatPercent(double share, int decimals = 2);
 std::string FormatBytes(double bytes);
+std::string FormatCount(double count);  // "4.65 M"
 std::string FormatMilliseconds(double ms);
 std::string FormatSeconds(double seconds);
 

@@ -2,19 +2,15 @@
 // JSON that the page carries.
 #include <algorithm>
 #include <cmath>
-#include <map>
 
 #include "mezzo/base/error.h"
-#include "mezzo/report/html.h"
-#include "mezzo/report/report.h"
+#include "mezzo/report/page.h"
 #include "page_assets.inc"  // the files of page/, see cmake/embed.cmake
 
 namespace mezzo {
 namespace {
 
 using Column = HtmlTable::Column;
-
-std::string Code(const std::string& name) { return "<code>" + EscapeHtml(name) + "</code>"; }
 
 // A value, and the node that makes it unless the value is called after it, as exporters do.
 std::string ValueAndNode(const std::string& value, const std::string& node) {
@@ -26,23 +22,6 @@ std::string ValueAndNode(const std::string& value, const std::string& node) {
 constexpr double kEqual = 200;  // dB: the two values are the same
 
 std::string Decibel(double v) { return v >= kEqual ? "equal" : FormatNumber(v); }
-
-std::string Card(const std::string& title, const std::string& value, const std::string& more,
-                 const std::string& css_class = {}) {
-  return Cat("<div class=\"card ", css_class, "\"><h2>", title, "</h2><p class=\"big\">", value,
-             "</p><p>", more, "</p></div>\n");
-}
-
-std::string FromTo(const std::string& from, const std::string& to) {
-  return Cat("<span class=\"from\">", from, "</span> <span class=\"arrow\">→</span> ", to);
-}
-
-// "3.9× smaller"
-std::string Times(double before, double after, const char* better, const char* worse) {
-  if (!(before > 0) || !(after > 0)) return "";
-  return Cat(FormatNumber(std::max(before / after, after / before), 3), "× ",
-             before >= after ? better : worse);
-}
 
 std::string Loss(const Int8Report& r) {
   // the bar shows the share of the tolerance that is used up
@@ -56,20 +35,6 @@ std::string Loss(const Int8Report& r) {
               r.within_tolerance ? "good" : "bad");
 }
 
-// What a metric's value is, in the words of those who use it; the name itself if it is not known.
-std::string MetricTitle(const std::string& metric) {
-  static const std::map<std::string, std::string> kTitles{
-      {"classify", "Top-1 accuracy"},
-      {"ctc", "Lines read without error"},
-      {"similarity", "Spearman correlation"},
-      {"psnr", "PSNR, dB"},
-      {"agreement", "Top-1 agreement with float"},
-      {"sqnr", "SQNR of the outputs, dB"},
-      {"kl", "KL divergence, nats"}};
-  const auto it = kTitles.find(metric);
-  return it == kTitles.end() ? metric : it->second;
-}
-
 std::string Summary(const Int8Report& r) {
   std::string samples = Cat(r.evaluation_samples, " held-out samples");
   if (r.standard_error > 0) samples = "± " + FormatNumber(r.standard_error, 2) + " on " + samples;
@@ -78,7 +43,7 @@ std::string Summary(const Int8Report& r) {
   latency += Cat(r.threads, r.threads == 1 ? " thread" : " threads", ", ", EscapeHtml(r.cpu));
   std::string share = Cat(r.quantized_nodes, " nodes");
   if (!r.floats.empty()) share += Cat(", ", r.floats.size(), " stay float");
-  return Card(EscapeHtml(MetricTitle(r.metric)) + (r.higher_is_better ? "" : " (less is better)"),
+  return Card(MetricTitle(r.metric, r.higher_is_better),
               FromTo(FormatNumber(r.float_metric), FormatNumber(r.int8_metric)), samples) +
          Loss(r) +
          Card("File size", FromTo(FormatBytes(r.float_bytes), FormatBytes(r.int8_bytes)),
@@ -168,13 +133,6 @@ std::string Floats(const Int8Report& r) {
   return table.Html();
 }
 
-std::string Notes(const Int8Report& r) {
-  if (r.notes.empty()) return "<p>None.</p>";
-  std::string html = "<ul>";
-  for (const std::string& note : r.notes) html += "<li>" + EscapeHtml(note) + "</li>\n";
-  return html + "</ul>";
-}
-
 std::string Worst(const Int8Report& r) {
   if (r.worst.empty()) return "<p>None were compared.</p>";
   HtmlTable table(
@@ -186,14 +144,7 @@ std::string Worst(const Int8Report& r) {
 }
 
 std::string Stages(const Int8Report& r) {
-  HtmlTable table({{"Stage", Column::kText}, {"Time"}});
-  double total = 0;
-  for (const ReportStage& s : r.stages) {
-    table.Row({EscapeHtml(s.name), FormatSeconds(s.seconds)});
-    total += s.seconds;
-  }
-  table.Row({"all", FormatSeconds(total)}, "kept");
-  return Cat(table.Html(), "<p>Peak memory ", FormatBytes(r.peak_memory_bytes), "; ",
+  return Cat(StageTable(r.stages), "<p>Peak memory ", FormatBytes(r.peak_memory_bytes), "; ",
              r.calibration_samples, " samples to calibrate, ", r.evaluation_samples,
              " held out.</p>");
 }
@@ -201,28 +152,21 @@ std::string Stages(const Int8Report& r) {
 }  // namespace
 
 std::string ToHtml(const Int8Report& r) {
-  using Maker = std::string (*)(const Int8Report&);
-  static const std::map<std::string_view, Maker> kParts{
-      {"model", [](const Int8Report& r) { return EscapeHtml(r.model); }},
-      {"output", [](const Int8Report& r) { return EscapeHtml(r.output); }},
-      {"css", [](const Int8Report&) { return std::string(kPageCss); }},
-      {"script",
-       [](const Int8Report&) { return std::string(kChartsJs) + kHistogramsJs + kPageJs; }},
-      {"json", [](const Int8Report& r) { return EscapeScriptData(ToJson(r)); }},
-      {"summary", Summary},
-      {"ladder", Ladder},
-      {"lowest", Lowest},
-      {"layers", Layers},
-      {"activations", Activations},
-      {"floats", Floats},
-      {"notes", Notes},
-      {"worst", Worst},
-      {"stages", Stages}};
-  return FillTemplate(kPageHtml, [&](std::string_view name) {
-    const auto it = kParts.find(name);
-    Require(it != kParts.end(), "report page: nothing fills {{", name, "}}");
-    return it->second(r);
-  });
+  return ToHtml(Page{.title = r.model + " in INT8",
+                     .body = kQuantizeHtml,
+                     .parts = {{"model", EscapeHtml(r.model)},
+                               {"output", EscapeHtml(r.output)},
+                               {"summary", Summary(r)},
+                               {"ladder", Ladder(r)},
+                               {"lowest", Lowest(r)},
+                               {"layers", Layers(r)},
+                               {"activations", Activations(r)},
+                               {"floats", Floats(r)},
+                               {"notes", NotesList(r.notes)},
+                               {"worst", Worst(r)},
+                               {"stages", Stages(r)}},
+                     .json = ToJson(r),
+                     .script = std::string(kHistogramsJs) + kQuantizeJs});
 }
 
 }  // namespace mezzo

@@ -1,6 +1,6 @@
 "use strict";
-// Drawing helpers, and the two charts over a numbered axis: the ladder and SQNR per layer.
-// All text goes in as text nodes: names out of a model are never parsed.
+// What every chart is drawn with: elements, marks, keys, axes, and text on what the pointer is at. All text goes in
+// as text nodes: names out of a model are never parsed.
 
 function element(tag, attributes, parent, text) {
   const svg = ["svg", "g", "path", "line", "circle", "rect", "text"].includes(tag);
@@ -19,9 +19,13 @@ function percent(v, digits = 3) {
   return v === null || v === undefined ? "–" : number(Math.abs(v) < 1e-9 ? 0 : 100 * v, digits) + "%";
 }
 
-function decibel(v) {
-  return v === null ? "–" : v >= 200 ? "equal to float" : number(v) + " dB";
+function scaled(v, units) {
+  if (v === null || v === undefined) return "–";
+  const unit = Math.min(units.length - 1, v >= 999.5 ? Math.floor(Math.log10(v / 0.9995) / 3) : 0);
+  return number(v / 1000 ** unit, 3) + units[unit];
 }
+const byteCount = (v) => scaled(v, [" B", " kB", " MB", " GB", " TB"]);
+const count = (v) => scaled(v, ["", " k", " M", " G", " T"]);
 
 const tip = document.getElementById("tip");
 
@@ -39,71 +43,42 @@ function explain(target, text) {
   target.addEventListener("pointerleave", () => { tip.hidden = true; });
 }
 
-// A mark: filled circle (int8, kept), diamond (float), small ring (everything else).
+// Marks differ in shape as well as in colour; all others are filled circles.
+const kShapes = {
+  float: "M-5.5 0l5.5 -5.5 5.5 5.5 -5.5 5.5z", bar: "M-6 -6h12v12h-12z", none: "M-2.5 0a2.5 2.5 0 1 0 5 0a2.5 2.5 0 1 0 -5 0z",
+  chosen: "M-9 0a9 9 0 1 0 18 0a9 9 0 1 0 -18 0z",
+  s1: "M-3.5 -3.5h7v7h-7z", s2: "M0 -5l5 8.5h-10z", s3: "M-5 0l5 -5 5 5 -5 5z", s4: "M0 5l5 -8.5h-10z",
+  s5: "M-4.5 -4.5L4.5 4.5M-4.5 4.5L4.5 -4.5", s6: "M-5 0H5M0 -5V5", s7: "M-2 -5h4v10h-4z",
+};
+const kSeries = 8;  // s0 to s7, then again
+
 function mark(parent, kind, x, y) {
-  if (kind === "float") {
-    element("path", {class: "dot float", d: `M${x - 5.5} ${y}l5.5 -5.5 5.5 5.5 -5.5 5.5z`}, parent);
-  } else {
-    element("circle", {class: "dot " + kind, cx: x, cy: y, r: kind === "none" ? 2.5 : 4}, parent);
-  }
+  const d = kShapes[kind.split(" ")[0]] || "M-4 0a4 4 0 1 0 8 0a4 4 0 1 0 -8 0z";
+  element("path", {class: "dot " + kind, d, transform: `translate(${x} ${y})`}, parent);
 }
+
+const kLines = ["limit", "hull"];  // kinds that are lines, not marks
 
 function key(parent, entries) {
   const box = element("div", {class: "key"}, parent);
   for (const [kind, text] of entries) {
     const entry = element("span", {}, box);
-    const svg = element("svg", {width: kind === "limit" ? 22 : 14, height: 14, "aria-hidden": "true"}, entry);
-    if (kind === "limit") element("line", {class: "limit", x1: 0, x2: 22, y1: 7, y2: 7}, svg);
-    else mark(svg, kind, 7, 7);
+    const svg = element("svg", {width: kLines.includes(kind) ? 22 : 18, height: 18, "aria-hidden": "true"}, entry);
+    if (kLines.includes(kind)) element("line", {class: kind, x1: 0, x2: 22, y1: 9, y2: 9}, svg);
+    else mark(svg, kind, 9, 9);
     entry.append(text);
   }
 }
 
-// Panels one below the other over the same numbered columns. A panel: {title, height, ticks: [[value, text]],
-// y(value) -> 0..1 from the bottom, of(item) -> value or null, limit, above}; items give kind(item) and tell(item).
-function columnsChart(figure, items, panels, {kind, tell, joined, label}) {
-  figure.replaceChildren();
-  figure.tabIndex = 0;  // can be scrolled by keys where it is wider than the page
-  const left = 58, right = 16, gap = 60, top = 26;
-  const room = figure.parentElement.clientWidth - left - right;
-  const step = Math.max(5, Math.min(80, room / items.length));
-  const width = left + right + step * items.length;
-  const height = panels.reduce((sum, p) => sum + p.height + gap, top) - gap + 28;
-  const svg = element("svg", {width, height, role: "img", "aria-label": label}, figure);
-  const x = (i) => left + step * (i + 0.5);
-  let base = top;
-  for (const panel of panels) {
-    const y = (v) => base + panel.height * (1 - panel.y(v));
-    element("text", {x: 0, y: base - 12}, svg, panel.title);
-    for (const [value, text] of panel.ticks) {
-      element("line", {class: "axis", x1: left, x2: width - right, y1: y(value), y2: y(value)}, svg);
-      element("text", {x: left - 8, y: y(value) + 4, "text-anchor": "end"}, svg, text);
-    }
-    if (panel.limit !== undefined)
-      element("line", {class: "limit", x1: left, x2: width - right, y1: y(panel.limit), y2: y(panel.limit)}, svg);
-    const shown = items.map((item, i) => [item, i, panel.of(item)]).filter(([, , v]) => v !== null);
-    const line = shown.filter(([item]) => joined(item)).map(([, i, v]) => `${x(i)} ${y(v)}`);
-    if (line.length > 1) element("path", {class: "trace", d: "M" + line.join("L")}, svg);
-    for (const [item, i, v] of shown) mark(svg, kind(item), x(i), y(v));
-    base += panel.height + gap;
-  }
-  numberColumns(svg, items.length, step, x, panels, top, gap);
-  items.forEach((item, i) => {
-    const hit = element("rect", {class: "hit", x: x(i) - step / 2, y: top, width: step, height: height - top - 28}, svg);
-    explain(hit, tell(item, i));
-  });
-}
-
-// Numbers under each panel, as many as fit.
-function numberColumns(svg, count, step, x, panels, top, gap) {
-  const every = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000].find((n) => n * step >= 30) || 2000;
-  let base = top;
-  for (const panel of panels) {
-    for (let i = 0; i < count; ++i)
-      if ((i + 1) % every === 0 || (i === 0 && (every - 1) * step >= 30))
-        element("text", {x: x(i), y: base + panel.height + 18, "text-anchor": "middle"}, svg, i + 1);
-    base += panel.height + gap;
-  }
+// An axis: {ticks: [[value, text]], y(value) -> 0..1 from its low end}.
+function evenAxis(values, text = (v) => String(v), parts = 5) {
+  const lo = Math.min(...values), hi = Math.max(...values);
+  const least = (hi - lo || Math.abs(hi) || 1) / parts, power = 10 ** Math.floor(Math.log10(least));
+  const step = [1, 2, 2.5, 5, 10].map((k) => k * power).find((s) => s >= least * 0.999);
+  const first = Math.floor(lo / step + 1e-9), last = Math.max(first + 1, Math.ceil(hi / step - 1e-9));
+  const ticks = [];
+  for (let i = first; i <= last; ++i) ticks.push([i * step, text(Number((i * step).toPrecision(6)))]);
+  return {ticks, y: (v) => (v / step - first) / (last - first)};
 }
 
 function logTicks(lo, hi) {
@@ -114,61 +89,9 @@ function logTicks(lo, hi) {
   return ticks;
 }
 
-function logPanel(title, height, values, of) {
+function logAxis(values) {
   const some = values.filter((v) => v > 0);
   const lo = 10 ** Math.floor(Math.log10(Math.min(...some)) - 0.01), hi = 10 ** Math.ceil(Math.log10(Math.max(...some)) + 0.01);
   const y = (v) => (Math.log10(Math.max(v, lo)) - Math.log10(lo)) / (Math.log10(hi) - Math.log10(lo));
-  return {title, height, ticks: logTicks(lo, hi), y, of};
-}
-
-// Losses near the tolerance on an even axis, those far beyond it on a logarithmic one.
-function lossPanel(report, losses) {
-  const unit = report.metric.tolerance || 0.01;
-  const at = (v) => Math.asinh(v / unit);
-  const hi = Math.max(1.6 * unit, ...losses), lo = Math.min(0, ...losses);
-  const ticks = [-100, -30, -10, -3, -1, 0, 1, 3, 10, 30, 100, 300, 1000]
-    .filter((k) => k * unit <= 1.2 * hi && k * unit >= 1.2 * lo).map((k) => [k * unit, percent(k * unit)]);
-  const bottom = at(Math.min(lo, ticks[0][0])), top = at(Math.max(hi, ticks[ticks.length - 1][0]));
-  return {title: "Loss of the metric", height: 170, ticks, y: (v) => (at(v) - bottom) / (top - bottom),
-          of: (s) => s.loss, limit: report.metric.tolerance};
-}
-
-function drawLadder(figure, report) {
-  const steps = report.ladder;
-  const losses = steps.map((s) => s.loss).filter((v) => v !== null);
-  const distortions = steps.map((s) => s.distortion).filter((v) => v > 0);
-  const panels = [];
-  if (losses.length) panels.push(lossPanel(report, losses));
-  if (distortions.length)
-    panels.push(logPanel("Distortion of the outputs", 150, distortions, (s) => (s.distortion > 0 ? s.distortion : null)));
-  if (!panels.length) return;
-  columnsChart(figure, steps, panels, {
-    kind: (s) => (s.kept ? "kept" : "open"),
-    joined: (s) => s.kept,
-    label: "Loss and distortion of each step of the ladder; the table below has the numbers",
-    tell: (s, i) => `${i + 1}. ${s.tried}\ndistortion ${number(s.distortion)}` +
-      (s.loss === null ? "" : `\n${report.metric.name} ${number(s.metric)}, loss ${percent(s.loss)}`) +
-      `\n${percent(s.int8_macs)} of MACs in int8` + (s.kept ? "\nkept" : ""),
-  });
-  key(figure, [["kept", "kept"], ["open", "tried, not kept"], ["limit", "tolerance"]]);
-}
-
-function drawLayers(figure, report) {
-  const layers = report.layers;
-  const values = layers.map((l) => l.sqnr_db).filter((v) => v !== null && v < 200);
-  if (!values.length) return;
-  const hi = 10 * Math.ceil(Math.max(20, ...values) / 10 + 0.3), lo = Math.min(0, 10 * Math.floor(Math.min(...values) / 10));
-  const ticks = [];
-  for (let v = lo; v <= hi; v += hi - lo > 80 ? 20 : 10) ticks.push([v, v + " dB"]);
-  const panel = {title: "SQNR (values that are equal lie at the top)", height: 240, ticks, y: (v) => (Math.min(v, hi) - lo) / (hi - lo),
-                 of: (l) => l.sqnr_db};
-  columnsChart(figure, layers, [panel], {
-    kind: (l) => l.precision || "none",
-    joined: (l) => l.sqnr_db < 200,
-    label: "SQNR of each layer; the table below has the numbers",
-    tell: (l, i) => `${i + 1}. ${l.value}` + (l.operator ? `\n${l.operator}${l.precision ? " in " + l.precision : ""}` : "\ninput") +
-      `\nSQNR ${decibel(l.sqnr_db)}, cosine ${number(l.cosine, 6)}\nmax error ${number(l.max_error, 3)}` +
-      (l.macs > 0 ? `\n${percent(l.macs)} of MACs` : ""),
-  });
-  key(figure, [["int8", "layer in int8"], ["float", "layer in float"], ["none", "everything between"]]);
+  return {ticks: logTicks(lo, hi), y};
 }

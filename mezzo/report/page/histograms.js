@@ -35,6 +35,10 @@ function plotHistogram(parent, a) {
   element("span", {}, ends, number(to, 3));
 }
 
+function decibel(v) {
+  return v === null ? "–" : v >= 200 ? "equal to float" : number(v) + " dB";
+}
+
 // Long names differ at their ends more often than in the middle.
 function middleCut(name, most) {
   const letters = [...name];
