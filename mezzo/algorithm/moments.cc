@@ -84,9 +84,12 @@ class Layer {
     Moments& m = moments_;
     const int64_t d = m.depth;
     m.sums.resize(groups_, std::vector<float>(d * d));
+    m.totals.resize(groups_, std::vector<double>(d));
     for (size_t g = 0; g < groups_; ++g) {
       const std::vector<float>& x = c.values[g];
       const PackedB b(x.data(), c.count, d, 1, c.count, threads);
+      for (int64_t k = 0; k < d; ++k)
+        for (int64_t i = 0; i < c.count; ++i) m.totals[g][k] += x[k * c.count + i];
       float* h = m.sums[g].data();
       Sgemm(x.data(), c.count, d, b, h, d, {h, d}, threads);
     }

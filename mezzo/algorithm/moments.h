@@ -18,7 +18,8 @@ constexpr int64_t kColumns = 128;
 struct Moments {
   int64_t depth = 0;    // of a column, in the order of WeightRows: (kernel position, input channel)
   int64_t columns = 0;  // that were added up
-  std::vector<std::vector<float>> sums;  // by group: depth x depth, both halves
+  std::vector<std::vector<float>> sums;     // by group: depth x depth, both halves
+  std::vector<std::vector<double>> totals;  // by group: of the columns themselves, (depth)
 };
 
 // Calls `take` with each layer's moments (Conv, Gemm, and MatMul with a constant weight, by node

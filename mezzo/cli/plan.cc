@@ -81,6 +81,10 @@ void AddPlan(CLI::App& app) {
   cmd->add_option("--front", p.front_points,
                   "Measure this many sizes of the whole range, by each ranking")
       ->capture_default_str();
+  cmd->add_option("--refine", p.refine,
+                  "Networks: rounds of measuring what each layer costs in its place, and choosing "
+                  "again")
+      ->capture_default_str();
   cmd->add_option("--report", p.report, "One HTML page; its JSON goes beside it");
   cmd->add_flag("--json", p.json, "What was found, as JSON; the steps go to standard error");
   AddNetwork(*cmd, o->network);

@@ -27,20 +27,20 @@ size_t OnnxBytes(const Model& model) {
   return n;
 }
 
-// The float model's outputs on held-out samples, made once.
-class HeldOut {
+// Samples, and the float model's outputs on them, made once.
+class Yardstick {
  public:
-  HeldOut(const Int8Setup& setup, const Graph& graph, DistortionKind kind)
-      : setup_(setup), kind_(kind), session_(graph, {}), kept_(setup.split.evaluation.size()) {}
+  Yardstick(const Int8Setup& setup, std::vector<size_t> samples, const Graph& graph)
+      : setup_(setup), samples_(std::move(samples)), session_(graph, {}), kept_(samples_.size()) {}
 
   // The mean loss of a graph's outputs over the first `count` samples.
   double Loss(const Graph& graph, size_t count = SIZE_MAX) {
     const Session session(graph, {});
     std::vector<double> losses(std::min(count, kept_.size()));
     setup_.threads.Each(losses.size(), [&](size_t i, size_t) {
-      const TensorMap inputs = setup_.dataset->Get(setup_.split.evaluation[i]).inputs;
+      const TensorMap inputs = setup_.dataset->Get(samples_[i]).inputs;
       std::vector<Tensor> outputs = kept_[i].empty() ? session_.Run(inputs) : kept_[i];
-      losses[i] = OutputLoss(kind_, outputs, session.Run(inputs));
+      losses[i] = OutputLoss(setup_.task.distortion, outputs, session.Run(inputs));
       size_t bytes = 0;
       for (const Tensor& t : outputs) bytes += t.bytes();
       if (bytes * kept_.size() <= kKeptOutputs) kept_[i] = std::move(outputs);
@@ -52,7 +52,7 @@ class HeldOut {
 
  private:
   const Int8Setup& setup_;
-  const DistortionKind kind_;
+  const std::vector<size_t> samples_;
   const Session session_;
   std::vector<std::vector<Tensor>> kept_;
 };
@@ -99,7 +99,8 @@ class NetworkPlanner : public Planner {
     base_.plan.ladder.clear();
     std::fprintf(out(), "float %s %.6g, all in int8 %.6g\n", setup_.metric.c_str(),
                  base_.plan.float_metric, base_.metric);
-    held_out_.emplace(setup_, graph(), setup_.task.distortion);
+    held_out_.emplace(setup_, setup_.split.evaluation, graph());
+    calibration_.emplace(setup_, setup_.split.calibration, graph());
   }
 
   void MakeOptions() {
@@ -187,7 +188,7 @@ class NetworkPlanner : public Planner {
     for (const ValueInfo& in : graph().inputs) known.insert(in.name);
     for (const Node& node : graph().nodes) known.insert(node.outputs.begin(), node.outputs.end());
     for (const NetworkLayer& l : layers_) {
-      deltas.push_back({l.node, l.ranked.deltas});
+      deltas.push_back({l.node, l.ranked.deltas, l.shifts});
       if (known.contains(l.input)) activations[l.input] = Activation(l.input);
     }
     std::vector<ActivationCandidates> list;
@@ -323,6 +324,46 @@ class NetworkPlanner : public Planner {
     return Measured(Build(options, &plan), options, predicted);
   }
 
+  // The loss on calibration samples, with each option's own fit.
+  double Quick(const std::vector<size_t>& options) {
+    const Model model = ApplyPlan(base_.prepared, WithOptions(base_.plan, layers_, options));
+    return calibration_->Loss(LowerToIntegers(model.graph, nullptr));
+  }
+
+  // What each layer costs in its place, measured as what it gives back in int8, weighs its
+  // predicted losses for the next choice; the best choice of all rounds stays.
+  Choice Refined(const Choice& first, const std::vector<LayerChoices>& choices,
+                 const std::vector<Budget>& limits) override {
+    std::vector<LayerChoices> layers = choices;
+    Choice best = first, present = first;
+    double least = Quick(first.options);
+    const double begin = least;
+    double now = least;
+    for (size_t round = 0; round < options_.refine; ++round) {
+      Progress progress("refining", layers_.size());
+      for (size_t l = 0; l < layers_.size(); ++l) {
+        progress.Step();
+        const size_t i = present.options[l];
+        size_t rich = 0;  // int8, or float32 from there
+        const std::string reference = layers_[l].options[i].name == "int8" ? "float32" : "int8";
+        while (layers_[l].options[rich].name != reference) ++rich;
+        if (layers_[l].options[i].name == "float32") continue;
+        const double predicted = layers[l].options[i].loss - layers[l].options[rich].loss;
+        if (predicted <= 0.002 * present.loss) continue;  // too little to be seen
+        std::vector<size_t> richer = present.options;
+        richer[l] = rich;
+        const double ratio = std::clamp((now - Quick(richer)) / predicted, 0.25, 4.0);
+        for (LayerOption& o : layers[l].options) o.loss *= std::sqrt(ratio);
+      }
+      present = ChooseOptions(layers, limits);
+      now = Quick(present.options);
+      if (now < least) least = now, best = present;
+    }
+    std::fprintf(out(), "refined: %s on calibration samples %.6g -> %.6g\n",
+                 report_.loss_name.c_str(), begin, least);
+    return best;
+  }
+
   void Finish() {
     clock_.Begin("finishing the model");
     Plan plan;
@@ -362,6 +403,12 @@ class NetworkPlanner : public Planner {
           const Tensor& d = layers_[l].ranked.deltas[i];
           for (int64_t k = 0; k < w.numel(); ++k) w.data<float>()[k] += d.data<float>()[k];
           changed.initializers[node.inputs[1]] = w;
+          const Tensor& shift = layers_[l].shifts[i];
+          if (!shift.defined() || !node.HasInput(2)) continue;
+          Tensor bias = graph().initializers.at(node.inputs[2]).Clone();
+          for (int64_t k = 0; k < bias.numel(); ++k)
+            bias.data<float>()[k] += shift.data<float>()[k];
+          changed.initializers[node.inputs[2]] = bias;
         }
         truth[l][i] = held_out_->Loss(changed, o_.validate);
       }
@@ -421,7 +468,7 @@ class NetworkPlanner : public Planner {
   std::vector<NetworkLayer> layers_;
   Sensitivities measured_;
   std::map<std::string, double> activation_;  // loss of the 8-bit grid, by value
-  std::optional<HeldOut> held_out_;
+  std::optional<Yardstick> held_out_, calibration_;
   std::optional<TuningSet> tuning_;
   int64_t int8_bytes_ = 0, rest_ns_ = 0, float_ns_ = 0;
   std::vector<int64_t> least_;                      // by layer, of its options' bytes

@@ -62,18 +62,22 @@ void Planner::Choose() {
   const Stopwatch watch;
   choice_ = ChooseOptions(choices_, limits_);
   report_.solver_ms = 1e3 * watch.Seconds();
+  const KnapsackAnswer a = choice_.answer;
+  const double bound = static_cast<double>(a.lower_bound) * choice_.loss_unit;
+  std::fprintf(out(), "predicted loss %.6g, %s (%.2f ms; greedy %.6g)\n", choice_.loss,
+               a.proven ? "proven to be the least"
+                        : Cat("no choice is below ", bound, " (gap not closed)").c_str(),
+               report_.solver_ms, static_cast<double>(a.greedy.loss) * choice_.loss_unit);
+  if (options_.refine > 0) {
+    clock_.Begin("refining by measurement");
+    choice_ = Refined(choice_, choices_, limits_);
+  }
   std::map<std::string, int> count;
   for (size_t l = 0; l < choices_.size(); ++l)
     ++count[choices_[l].options[choice_.options[l]].name];
   std::string layers;
   for (const auto& [name, n] : count) layers += Cat(layers.empty() ? "" : ", ", n, " ", name);
-  const KnapsackAnswer& a = choice_.answer;
-  const double bound = static_cast<double>(a.lower_bound) * choice_.loss_unit;
-  std::fprintf(out(), "layers: %s\npredicted loss %.6g, %s (%.2f ms; greedy %.6g)\n",
-               layers.c_str(), choice_.loss,
-               a.proven ? "proven to be the least"
-                        : Cat("no choice is below ", bound, " (gap not closed)").c_str(),
-               report_.solver_ms, static_cast<double>(a.greedy.loss) * choice_.loss_unit);
+  std::fprintf(out(), "layers: %s\n", layers.c_str());
 }
 
 void Planner::CheckBudgets(const PlanPoint& finished, double latency_ns) {
@@ -131,7 +135,8 @@ void Planner::MeasureFront() {
     for (size_t i = 1; i <= options_.front_points; ++i) {
       limit[0].limit = least + (most - least) * static_cast<int64_t>(i) /
                                    static_cast<int64_t>(options_.front_points);
-      const Choice c = greedy ? GreedyChoice(choices, limit) : ChooseOptions(choices, limit);
+      Choice c = greedy ? GreedyChoice(choices, limit) : ChooseOptions(choices, limit);
+      if (name == "fisher" && options_.refine > 0) c = Refined(c, choices, limit);
       series.points.push_back(Weigh(c.options, c.loss));
       const PlanPoint& p = series.points.back();
       std::fprintf(out(), "%s: %.0f bytes, %.3f bits a weight, %s %.6g, %s %.6g\n",

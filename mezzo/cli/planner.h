@@ -18,6 +18,7 @@ struct PlannerOptions {
   std::vector<std::string> budgets, exclude;  // layers that stay float
   std::vector<std::string> ties;              // "a+b+c": layers that share a precision
   size_t front_points = 0;                    // sizes of the whole range that are measured
+  size_t refine = 0;  // rounds of measuring each layer in its place and choosing again
   bool tie_shared_inputs = false, json = false;
 };
 
@@ -38,6 +39,11 @@ class Planner {
   virtual double OfFloat(const std::string& budget) const = 0;
   // The finished model with these options, by layer.
   virtual PlanPoint Weigh(const std::vector<size_t>& options, double predicted) = 0;
+  // A better choice than the solver's for these choices and limits, by measuring; or the same.
+  virtual Choice Refined(const Choice& choice, const std::vector<LayerChoices>& /*layers*/,
+                         const std::vector<Budget>& /*limits*/) {
+    return choice;
+  }
   // Uniform choices to compare with, by option name.
   virtual std::vector<std::string> UniformOptions() const = 0;
 

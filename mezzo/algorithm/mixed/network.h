@@ -23,7 +23,8 @@ struct NetworkLayer {
   std::string node, op, input;  // the value it reads
   int64_t macs = 0;             // of one run
   std::vector<NetworkOption> options;
-  RankedLayer ranked;  // by option
+  RankedLayer ranked;          // by option
+  std::vector<Tensor> shifts;  // by option: what its fit adds to the output channels, or absent
 };
 
 // Bit widths of each format and their group sizes: "int4", "int4/32", ...
@@ -38,7 +39,9 @@ struct NetworkOptionsTask {
   std::function<void(size_t done, size_t of)> progress;
 };
 
-// Of each layer that `base` quantizes and that has a weight, in the order of the graph. The int8
+// Each option's scales, and where the layer can take a shift its bias, are those that bring the
+// output nearest to the float layer's on what that reads; the deltas are of what is left. Of each
+// layer that `base` quantizes and that has a weight, in the order of the graph. The int8
 // option is the base plan's. Memory: a float32 copy of the weights for each option.
 std::vector<NetworkLayer> MakeNetworkOptions(const Int8Result& base,
                                              const NetworkOptionsTask& task);

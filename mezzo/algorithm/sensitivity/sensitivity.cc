@@ -24,7 +24,7 @@ std::set<std::string> Wanted(const Graph& graph, const std::vector<WeightDeltas>
     Require(node.HasInput(1) && graph.Initializer(node.inputs[1]), "sensitivity: node ", node.name,
             " has no constant weight");
     wanted.insert(node.inputs[1]);
-    if (outputs) wanted.insert(node.outputs[0]);
+    if (outputs || !layer.shifts.empty()) wanted.insert(node.outputs[0]);
   }
   return wanted;
 }
@@ -76,7 +76,10 @@ SensitivityPass::SensitivityPass(const Graph& graph, std::vector<WeightDeltas> l
     for (const Tensor& d : l.deltas)
       Require(d.shape() == weight.shape(), "sensitivity: node ", node.name, " has a weight ",
               ToString(weight.shape()), ", got a change ", ToString(d.shape()));
-    layers_.push_back({&node, weight, std::move(l.deltas), std::vector<Terms>(samples)});
+    Require(l.shifts.empty() || l.shifts.size() == l.deltas.size(), "sensitivity: node ", node.name,
+            " has ", l.shifts.size(), " shifts for ", l.deltas.size(), " changes");
+    layers_.push_back(
+        {&node, weight, std::move(l.deltas), std::move(l.shifts), std::vector<Terms>(samples)});
     by_weight_[node.inputs[1]].push_back(&layers_.back());
     by_output_[node.outputs[0]].push_back(&layers_.back());
   }
@@ -90,10 +93,11 @@ TensorMap SensitivityPass::Add(size_t sample, const Tape& tape, const std::vecto
       AddActivation(*it->second, sample, gradient_.Value(tape, value), g);
     if (const auto it = by_weight_.find(value); it != by_weight_.end())
       for (Layer* layer : it->second) AddWeight(*layer, sample, g);
-    if (!outputs_) return;
     if (const auto it = by_output_.find(value); it != by_output_.end())
-      for (Layer* layer : it->second)
-        AddOutput(*layer, sample, gradient_.Value(tape, layer->node->inputs[0]), g);
+      for (Layer* layer : it->second) {
+        if (!layer->shifts.empty()) AddShift(*layer, sample, g);
+        if (outputs_) AddOutput(*layer, sample, gradient_.Value(tape, layer->node->inputs[0]), g);
+      }
   });
   return found;
 }
@@ -122,8 +126,10 @@ void SensitivityPass::AddWeight(Layer& layer, size_t sample, const Tensor& any) 
     const float* from = layer.deltas[c].data<float>();
     const float* d = rows.row_major ? from : turned(from, dt);
     double full = 0, squared_rows = 0, elements = 0;
+    const bool shifted = !layer.shifts.empty() && layer.shifts[c].defined();
     for (int64_t o = 0; o < channels; ++o) {
-      const RowSum r = SumRow(gw + o * depth, d + o * depth, depth);
+      RowSum r = SumRow(gw + o * depth, d + o * depth, depth);
+      if (shifted) r.sum += terms.by_channel[o] * layer.shifts[c].data<float>()[o];
       full += r.sum;
       squared_rows += static_cast<double>(r.sum) * r.sum;
       elements += r.squares;
@@ -132,6 +138,18 @@ void SensitivityPass::AddWeight(Layer& layer, size_t sample, const Tensor& any) 
     terms.rows[c] += squared_rows;
     terms.elements[c] += elements;
   }
+  terms.by_channel = {};
+}
+
+// An output value's gradient comes before the weight's.
+void SensitivityPass::AddShift(Layer& layer, size_t sample, const Tensor& gradient) const {
+  const Tensor g = gradient.ToLayout(Layout::kPlain);
+  const bool conv = layer.node->Is("Conv");  // else channels are last
+  const int64_t channels = conv ? g.dim(1) : g.shape().back();
+  const int64_t inner = conv && channels ? g.numel() / (g.dim(0) * channels) : 1;
+  std::vector<double> sums(channels);
+  for (int64_t i = 0; i < g.numel(); ++i) sums[i / inner % channels] += g.data<float>()[i];
+  layer.terms[sample].by_channel.assign(sums.begin(), sums.end());
 }
 
 void SensitivityPass::AddActivation(Activation& activation, size_t sample, const Tensor& value,

@@ -25,9 +25,12 @@
 namespace mezzo {
 
 // Of a Conv, Gemm or MatMul with a constant weight: Q(W) - W for each candidate, laid out as W.
+// `shifts`, if given, is what each candidate adds to the output channels, (channels) or absent: the
+// change of the output is then (Q(W) - W) x + shift.
 struct WeightDeltas {
   std::string node;
   std::vector<Tensor> deltas;
+  std::vector<Tensor> shifts;
 };
 
 // Of a value: each candidate writes Q(a) for the value's elements a, of which there are as many.
@@ -71,11 +74,12 @@ class SensitivityPass {
   struct Terms {  // of one layer and sample, by candidate
     std::vector<double> full, rows, elements, outputs;
     double trace = 0;
+    std::vector<float> by_channel;  // the gradient by the output's channels, until it is used
   };
   struct Layer {
     const Node* node;
     Tensor weight;
-    std::vector<Tensor> deltas;
+    std::vector<Tensor> deltas, shifts;
     std::vector<Terms> terms;  // by sample
   };
 
@@ -86,6 +90,7 @@ class SensitivityPass {
 
   void AddActivation(Activation& activation, size_t sample, const Tensor& a, const Tensor& g) const;
   void AddWeight(Layer& layer, size_t sample, const Tensor& g) const;
+  void AddShift(Layer& layer, size_t sample, const Tensor& g) const;
   void AddOutput(Layer& layer, size_t sample, const Tensor& x, const Tensor& g) const;
 
   std::vector<Layer> layers_;
