@@ -1,0 +1,41 @@
+// What the solver works on: classes without names, ties merged, excluded and dominated options
+// gone.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "mezzo/solver/knapsack.h"
+
+namespace mezzo {
+
+constexpr size_t kMaxBudgets = 4;
+using Costs = std::array<int64_t, kMaxBudgets>;  // those beyond the number of budgets are 0
+
+__extension__ using Int128 = __int128;  // holds a product of two sums
+
+struct Item {
+  int64_t loss;
+  Costs costs;
+  int option;  // the caller's index
+};
+
+struct Problem {
+  size_t budget_count;
+  Costs budgets;
+  std::vector<std::vector<Item>> classes;  // none empty; sorted by the first cost, none dominated
+  std::vector<int> class_of;  // for each of the caller's classes the one that it became
+};
+
+// Checks what SolveKnapsack's contract says and builds the problem.
+Problem MakeProblem(const std::vector<KnapsackClass>& classes, const std::vector<int64_t>& budgets);
+
+// Of items that lose no less and cost no less in every budget than another, none is needed. Sorts
+// the rest by costs; of equal ones the first option stays.
+void DropDominated(std::vector<Item>& items, size_t budget_count);
+
+// For each budget the sum of the classes' smallest costs.
+Costs SmallestCosts(const Problem& problem);
+
+}  // namespace mezzo
