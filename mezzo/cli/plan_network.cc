@@ -335,9 +335,16 @@ class NetworkPlanner : public Planner {
   Choice Refined(const Choice& first, const std::vector<LayerChoices>& choices,
                  const std::vector<Budget>& limits) override {
     std::vector<LayerChoices> layers = choices;
-    Choice best = first, present = first;
-    double least = Quick(first.options);
-    const double begin = least;
+    Choice best = first;
+    const double begin = Quick(first.options);
+    double least = begin;
+    for (const char* ranking : {"hawq", "auto-quantize"}) {  // other places to begin at
+      if (std::string(ranking) == "auto-quantize" && measured_.layers[0].outputs.empty()) continue;
+      const Choice other = ChooseOptions(ChoicesBy(ranking, limits), limits);
+      const double loss = Quick(other.options);
+      if (loss < least) least = loss, best = other;
+    }
+    Choice present = best;
     double now = least;
     for (size_t round = 0; round < options_.refine; ++round) {
       Progress progress("refining", layers_.size());
@@ -361,6 +368,12 @@ class NetworkPlanner : public Planner {
     }
     std::fprintf(out(), "refined: %s on calibration samples %.6g -> %.6g\n",
                  report_.loss_name.c_str(), begin, least);
+    // what was proven is the prediction that all began with
+    best.answer = first.answer;
+    best.loss_unit = first.loss_unit;
+    best.loss = 0;
+    for (size_t l = 0; l < choices.size(); ++l)
+      best.loss += choices[l].options[best.options[l]].loss;
     return best;
   }
 
@@ -383,7 +396,7 @@ class NetworkPlanner : public Planner {
     std::fprintf(out(), "%.3f bits a weight; held-out %s %.6g (float %.6g), %s %.6g\n",
                  p.average_bits, setup_.metric.c_str(), p.metric, base_.plan.float_metric,
                  report_.loss_name.c_str(), p.output_loss);
-    report_.notes = plan.notes;
+    report_.notes.insert(report_.notes.end(), plan.notes.begin(), plan.notes.end());
     WritePlan(plan, options_.output);
     std::fprintf(out(), "wrote %s\n", options_.output.c_str());
   }

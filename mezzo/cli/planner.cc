@@ -4,6 +4,7 @@
 #include <cmath>
 #include <filesystem>
 #include <map>
+#include <optional>
 
 #include "mezzo/base/error.h"
 #include "mezzo/base/files.h"
@@ -70,7 +71,11 @@ void Planner::Choose() {
                report_.solver_ms, static_cast<double>(a.greedy.loss) * choice_.loss_unit);
   if (options_.refine > 0) {
     clock_.Begin("refining by measurement");
+    const double predicted = choice_.loss;
     choice_ = Refined(choice_, choices_, limits_);
+    if (choice_.loss != predicted)
+      report_.notes.push_back(Cat("the choice was refined by measurement: its predicted loss is ",
+                                  choice_.loss, ", the proven least ", predicted));
   }
   std::map<std::string, int> count;
   for (size_t l = 0; l < choices_.size(); ++l)
@@ -135,7 +140,14 @@ void Planner::MeasureFront() {
     for (size_t i = 1; i <= options_.front_points; ++i) {
       limit[0].limit = least + (most - least) * static_cast<int64_t>(i) /
                                    static_cast<int64_t>(options_.front_points);
-      Choice c = greedy ? GreedyChoice(choices, limit) : ChooseOptions(choices, limit);
+      Choice c;
+      if (greedy) {
+        const std::optional<Choice> found = GreedyChoice(choices, limit);
+        if (!found) continue;
+        c = *found;
+      } else {
+        c = ChooseOptions(choices, limit);
+      }
       if (name == "fisher" && options_.refine > 0) c = Refined(c, choices, limit);
       series.points.push_back(Weigh(c.options, c.loss));
       const PlanPoint& p = series.points.back();
@@ -157,6 +169,9 @@ void Planner::FillReport(size_t threads) {
     for (const LayerOption& o : choices_[l].options)
       r.layers[l].options.push_back({o.name, o.bits, static_cast<double>(o.bytes), o.loss, NAN});
   }
+  const std::vector<LayerChoices> sizes = ChoicesBy(options_.ranking, {{"size", 0, 0}});
+  for (const HullPoint& p : Hull(sizes, Rest("size")))
+    r.front.push_back({static_cast<double>(p.cost), NAN, p.loss, NAN, NAN});
   const KnapsackAnswer& a = choice_.answer;
   r.proven = a.proven;
   r.lower_bound = static_cast<double>(a.lower_bound) * choice_.loss_unit;

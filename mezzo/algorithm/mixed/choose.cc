@@ -1,41 +1,32 @@
 #include "mezzo/algorithm/mixed/choose.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "mezzo/base/error.h"
+#include "mezzo/solver/front.h"
+#include "mezzo/solver/losses.h"
 
 namespace mezzo {
 namespace {
 
-// Losses become multiples of the largest sum over 2^kLossBits: the sum of the rounding errors of n
-// layers is below n of these units.
-constexpr int kLossBits = 52;
-
-double LossUnit(const std::vector<LayerChoices>& layers) {
-  double most = 0;
-  for (const LayerChoices& layer : layers) {
-    double largest = 0;
-    for (const LayerOption& o : layer.options) {
-      Require(std::isfinite(o.loss) && o.loss >= 0, "layer ", layer.name, ", ", o.name,
-              ": its sensitivity is ", o.loss, ", needs a finite number from 0 on");
-      largest = std::max(largest, o.loss);
-    }
-    most += largest;
-  }
-  return most > 0 ? std::ldexp(most, -kLossBits) : 1;
-}
-
-std::vector<KnapsackClass> Classes(const std::vector<LayerChoices>& layers, double unit) {
+struct Rounded {
   std::vector<KnapsackClass> classes;
+  double unit;
+};
+
+Rounded Round(const std::vector<LayerChoices>& layers) {
+  Rounded r;
+  std::vector<std::vector<double>> losses;
   for (const LayerChoices& layer : layers) {
-    KnapsackClass c{layer.name, {}, layer.tie};
-    for (const LayerOption& o : layer.options)
-      c.options.push_back(
-          {o.name, static_cast<int64_t>(std::llround(o.loss / unit)), o.costs, o.excluded});
-    classes.push_back(std::move(c));
+    r.classes.push_back({layer.name, {}, layer.tie});
+    losses.emplace_back();
+    for (const LayerOption& o : layer.options) {
+      r.classes.back().options.push_back({o.name, 0, o.costs, o.excluded});
+      losses.back().push_back(o.loss);
+    }
   }
-  return classes;
+  r.unit = SetLosses(losses, r.classes);
+  return r;
 }
 
 std::vector<int64_t> Limits(const std::vector<Budget>& budgets) {
@@ -61,8 +52,8 @@ Choice Collect(const std::vector<LayerChoices>& layers, const std::vector<Budget
 
 Choice ChooseOptions(const std::vector<LayerChoices>& layers, const std::vector<Budget>& budgets,
                      const KnapsackLimits& limits) {
-  const double unit = LossUnit(layers);
-  KnapsackAnswer answer = SolveKnapsack(Classes(layers, unit), Limits(budgets), limits);
+  const Rounded rounded = Round(layers);
+  KnapsackAnswer answer = SolveKnapsack(rounded.classes, Limits(budgets), limits);
   std::string smallest;
   for (size_t b = 0; b < budgets.size(); ++b)
     smallest += Cat(b ? ", " : "", budgets[b].name, " ", budgets[b].limit, " (at least ",
@@ -71,18 +62,23 @@ Choice ChooseOptions(const std::vector<LayerChoices>& layers, const std::vector<
           budgets.size() > 1 ? "; each least alone, not together" : "");
   Choice c = Collect(layers, budgets, answer.choice);
   c.answer = std::move(answer);
-  c.loss_unit = unit;
+  c.loss_unit = rounded.unit;
   return c;
 }
 
-Choice GreedyChoice(const std::vector<LayerChoices>& layers, const std::vector<Budget>& budgets) {
-  const double unit = LossUnit(layers);
-  KnapsackLimits none;
-  none.states = 0;
-  none.seconds = 0;
-  const KnapsackAnswer answer = SolveKnapsack(Classes(layers, unit), Limits(budgets), none);
-  Require(answer.greedy.feasible, "the greedy finds no choice of precisions that fits");
+std::optional<Choice> GreedyChoice(const std::vector<LayerChoices>& layers,
+                                   const std::vector<Budget>& budgets) {
+  const KnapsackAnswer answer = SolveKnapsack(Round(layers).classes, Limits(budgets));
+  if (!answer.greedy.feasible) return std::nullopt;
   return Collect(layers, budgets, answer.greedy.choice);
+}
+
+std::vector<HullPoint> Hull(const std::vector<LayerChoices>& layers, int64_t base) {
+  const Rounded rounded = Round(layers);
+  std::vector<HullPoint> hull;
+  for (const KnapsackFront::Point& p : Front(rounded.classes).points)
+    hull.push_back({p.cost + base, static_cast<double>(p.loss) * rounded.unit});
+  return hull;
 }
 
 std::vector<std::string> TiesOfSharedInputs(const std::vector<std::string>& inputs) {

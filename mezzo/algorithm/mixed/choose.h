@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -44,8 +45,17 @@ struct Choice {
 Choice ChooseOptions(const std::vector<LayerChoices>& layers, const std::vector<Budget>& budgets,
                      const KnapsackLimits& limits = {});
 
-// The published greedy's choice, which is not optimal, in the same form; `answer` is empty.
-Choice GreedyChoice(const std::vector<LayerChoices>& layers, const std::vector<Budget>& budgets);
+// The published greedy's choice, which is not optimal; `answer` is empty. None if it finds none.
+std::optional<Choice> GreedyChoice(const std::vector<LayerChoices>& layers,
+                                   const std::vector<Budget>& budgets);
+
+// The convex hull of cost and loss over the whole range, from the cheapest choice on; each option
+// has one cost.
+struct HullPoint {
+  int64_t cost;  // `base` included
+  double loss;
+};
+std::vector<HullPoint> Hull(const std::vector<LayerChoices>& layers, int64_t base);
 
 // Layers that read the same value, by layer: a tie for each such set of two and more.
 std::vector<std::string> TiesOfSharedInputs(const std::vector<std::string>& inputs);
