@@ -22,7 +22,7 @@ DEFAULT = ["lite0", "squeezenet", "resnet20", "minilm"]
 def table(report):
     """A row for each series and size, by size."""
     loss = report["loss_name"]
-    print(f"| choice | bytes | bits a weight | {report['metric']} | {loss} | {loss} predicted |")
+    print(f"| choice | bytes | bits a weight | {report['metric']['name']} | {loss} | {loss} predicted |")
     print("|---|---|---|---|---|---|")
     rows = [(s["name"], p) for s in report["series"] for p in s["points"]]
     for name, p in sorted(rows, key=lambda row: (row[1]["bytes"], row[0])):
@@ -50,13 +50,13 @@ def main():
         command = [options.mezzo, "plan", folder / "model.onnx", "--data", folder / "development", "-o", plan]
         command += ["--budget", options.budget, "--front", options.points, "--refine", options.refine]
         command += ["--validate", options.validate, "--report", options.out / f"{name}.html", "--json"]
-        command += ["--task", known[name].task]
+        command += ["--task", known[name].task, "--output-index", str(known[name].output)]
         if known[name].preprocess:
             command += ["--preprocess", known[name].preprocess]
         start = time.monotonic()
         made = subprocess.run([str(c) for c in command], stdout=subprocess.PIPE, check=True)
         report = json.loads(made.stdout)
-        print(f"\n### {name}, float {report['metric']} {report['float_metric']:.4g}, {time.monotonic() - start:.0f} s\n")
+        print(f"\n### {name}, float {report['metric']['name']} {report['metric']['float']:.4g}, {time.monotonic() - start:.0f} s\n")
         table(report)
         print("\n| ranking | rank correlation, 4 bits and below |")
         print("|---|---|")
