@@ -7,6 +7,7 @@
 
 #include "mezzo/algorithm/apply_plan.h"
 #include "mezzo/algorithm/bias_correction.h"
+#include "mezzo/algorithm/mixed/activation_formats.h"
 #include "mezzo/algorithm/mixed/network.h"
 #include "mezzo/base/files.h"
 #include "mezzo/base/progress.h"
@@ -168,31 +169,17 @@ class NetworkPlanner : public Planner {
     return times;
   }
 
-  // What the 8-bit grid of a value does to it.
-  ActivationCandidates Activation(const std::string& value) const {
-    const auto it = base_.plan.activations.find(value);
-    const QParams p = it == base_.plan.activations.end() ? QParams{} : it->second.qparams;
-    const bool coded = it != base_.plan.activations.end();
-    const IntFormat f = base_.plan.activation_format;
-    return {value, {[=](std::span<const float> a, float* q) {
-              for (size_t i = 0; i < a.size(); ++i)
-                q[i] = coded ? Dequantize(p, Quantize(f, p, a[i])) : a[i];
-            }}};
-  }
-
   void Measure() {
     clock_.Begin("measuring sensitivity");
     std::vector<WeightDeltas> deltas;
-    std::map<std::string, ActivationCandidates> activations;
-    std::set<std::string> known;
-    for (const ValueInfo& in : graph().inputs) known.insert(in.name);
-    for (const Node& node : graph().nodes) known.insert(node.outputs.begin(), node.outputs.end());
-    for (const NetworkLayer& l : layers_) {
-      deltas.push_back({l.node, l.ranked.deltas, l.shifts});
-      if (known.contains(l.input)) activations[l.input] = Activation(l.input);
-    }
-    std::vector<ActivationCandidates> list;
-    for (auto& [name, a] : activations) list.push_back(std::move(a));
+    std::vector<ActivationCandidates> activations;
+    std::set<std::string> values;  // that the graph knows: moved ones share their source's grid
+    for (const ValueInfo& in : graph().inputs) values.insert(in.name);
+    for (const Node& node : graph().nodes) values.insert(node.outputs.begin(), node.outputs.end());
+    for (const NetworkLayer& l : layers_) deltas.push_back({l.node, l.ranked.deltas, l.shifts});
+    for (const auto& [name, a] : base_.plan.activations)
+      if (values.contains(name))
+        activations.push_back(CodedActivation(name, a, base_.plan.activation_format));
     SensitivityTask task;
     const size_t n = setup_.task.calibration_count;
     task.count = std::max(n, o_.sensitivity_samples);
@@ -209,12 +196,15 @@ class NetworkPlanner : public Planner {
         options_.front_points > 0 || o_.validate > 0 || options_.ranking == "auto-quantize";
     Progress progress("measuring sensitivity", task.count);
     const Stopwatch watch;
-    measured_ = MeasureSensitivity(graph(), std::move(deltas), std::move(list), task,
+    measured_ = MeasureSensitivity(graph(), std::move(deltas), std::move(activations), task,
                                    setup_.threads, [&](size_t) { progress.Step(); });
     report_.sensitivity_samples = static_cast<int64_t>(task.count);
     std::fprintf(out(), "sensitivity of %zu layers from %zu samples in %.1f s\n", layers_.size(),
                  task.count, watch.Seconds());
     for (const ActivationSensitivity& a : measured_.activations) activation_[a.value] = a.loss[0];
+    report_.activation_formats = ActivationFormatNames();
+    for (const ActivationSensitivity& a : measured_.activations)
+      report_.activations.push_back({a.value, a.loss});
   }
 
   std::vector<std::string> Rankings() const override {

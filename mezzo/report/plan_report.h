@@ -11,6 +11,12 @@ namespace mezzo {
 
 // Throughout, NaN means "not measured": null in the JSON, a dash on the page.
 
+// What coding a value would add to the loss, predicted; by format, which only "8 bits" runs in.
+struct PlanActivation {
+  std::string value;
+  std::vector<double> losses;  // of PlanReport::activation_formats
+};
+
 // A hard limit: what the plan was to cost, what the solver counted, what the finished model costs.
 struct PlanBudget {
   std::string name;  // "size", "bops", "latency"
@@ -69,6 +75,8 @@ struct PlanReport {
   std::vector<PlanSeries> series;
   std::vector<std::string> validated;  // option names
   std::vector<PlanRanking> rankings;
+  std::vector<std::string> activation_formats;
+  std::vector<PlanActivation> activations;
 
   bool proven = false;     // no choice of these options is better
   double gap = 0;          // else at most this share of the loss

@@ -144,6 +144,19 @@ std::string Rankings(const PlanReport& r) {
   return table.Html();
 }
 
+std::string Activations(const PlanReport& r) {
+  if (r.activations.empty()) return "<p>None was measured.</p>";
+  std::vector<HtmlTable::Head> heads{{"Value", Column::kName}};
+  for (const std::string& format : r.activation_formats) heads.push_back({format});
+  HtmlTable table(heads);
+  for (const PlanActivation& a : r.activations) {
+    std::vector<std::string> cells{Code(a.value)};
+    for (const double loss : a.losses) cells.push_back(FormatNumber(loss, 3));
+    table.Row(cells, "");
+  }
+  return "<details><summary>Table</summary>" + table.Html() + "</details>";
+}
+
 std::string Stages(const PlanReport& r) {
   return Cat(StageTable(r.stages), "<p>Peak memory ", FormatBytes(r.peak_memory_bytes), "; ",
              r.threads, r.threads == 1 ? " thread" : " threads", ", ", EscapeHtml(r.cpu), "; ",
@@ -166,6 +179,7 @@ std::string ToHtml(const PlanReport& r) {
                                {"series", Series(r)},
                                {"layers", Layers(r)},
                                {"rankings", Rankings(r)},
+                               {"activations", Activations(r)},
                                {"notes", NotesList(r.notes)},
                                {"stages", Stages(r)}},
                      .json = ToJson(r),

@@ -66,7 +66,7 @@ Json Headline(const PlanReport& r) {
 std::string ToJson(const PlanReport& r) {
   Json json = Headline(r);
   for (const char* list :
-       {"budgets", "layers", "front", "series", "validated", "rankings", "notes"})
+       {"budgets", "layers", "front", "series", "validated", "rankings", "activations", "notes"})
     json[list] = Json::array();
   for (const PlanBudget& b : r.budgets)
     json["budgets"].push_back({{"name", b.name},
@@ -89,6 +89,12 @@ std::string ToJson(const PlanReport& r) {
     for (const double v : k.by_option) by_option.push_back(JsonNumber(v));
     json["rankings"].push_back(
         {{"name", k.name}, {"correlation", JsonNumber(k.correlation)}, {"by_option", by_option}});
+  }
+  for (const PlanActivation& a : r.activations) {
+    Json losses = Json::object();
+    for (size_t i = 0; i < r.activation_formats.size() && i < a.losses.size(); ++i)
+      losses[r.activation_formats[i]] = JsonNumber(a.losses[i]);
+    json["activations"].push_back({{"value", a.value}, {"losses", losses}});
   }
   for (const std::string& note : r.notes) json["notes"].push_back(note);
   return JsonText(json);
