@@ -56,6 +56,8 @@ std::vector<LayerChoices> Planner::ChoicesBy(const std::string& ranking,
 
 void Planner::Choose() {
   clock_.Begin("choosing");
+  limits_.clear();
+  report_.notes.clear();
   for (const BudgetText& b : budgets_)
     limits_.push_back({b.name, static_cast<int64_t>(b.share ? b.value * OfFloat(b.name) : b.value),
                        Rest(b.name)});
