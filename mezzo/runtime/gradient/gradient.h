@@ -5,8 +5,9 @@
 //   const Tape tape = gradient.Forward(inputs);
 //   gradient.Reverse(tape, {d_outputs}, [](const std::string& value, const Tensor& g) {...});
 //
-// Gradients follow float32 values only. Memory: all values of a run, and of the gradients those
-// that are still needed.
+// Gradients follow float32 values only, and of an If the branch that ran, which is run again on the
+// way back; values made inside of branches cannot be asked for. Memory: all values of a run, and of
+// the gradients those that are still needed.
 #pragma once
 
 #include <functional>

@@ -15,6 +15,7 @@ const GradientTable& GradientTable::Get() {
     AddPoolGradients(*t);
     AddNormGradients(*t);
     AddAttentionGradients(*t);
+    AddRecurrentGradients(*t);
     return t;
   }();
   return *table;

@@ -49,6 +49,7 @@ void AddConvGradients(GradientTable& table);
 void AddPoolGradients(GradientTable& table);
 void AddNormGradients(GradientTable& table);
 void AddAttentionGradients(GradientTable& table);
+void AddRecurrentGradients(GradientTable& table);
 
 using Attributes = std::map<std::string, Attribute>;
 
