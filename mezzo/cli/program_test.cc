@@ -117,6 +117,86 @@ TEST_F(Program, JsonIsAllThatQuantizePrints) {
   EXPECT_NE(ReadFile(err_).find("all layers"), std::string::npos) << "steps are told on stderr";
 }
 
+// Two products of 64 x 64 between 4 inputs and 4 classes.
+Model TwoProducts() {
+  Model model;
+  model.opset = 21;
+  Graph& g = model.graph;
+  g.inputs = {{"x", DType::kFloat32, {-1, 4}, {"N", ""}, true}};
+  g.outputs = {{"y", DType::kFloat32, {-1, 4}, {"N", ""}, true}};
+  const auto add = [&](const std::string& name, const char* in, const char* out, Shape shape) {
+    Tensor w(DType::kFloat32, std::move(shape));
+    uint32_t state = 7;
+    for (float& v : w.span<float>())
+      v = static_cast<float>((state = state * 1664525 + 1013904223) >> 16) / 65536 - 0.5f;
+    g.initializers["w_" + name] = w;
+    g.nodes.push_back({"MatMul", "", name, {in, "w_" + name}, {out}, {}});
+  };
+  add("in", "x", "a", {4, 64});
+  g.nodes.push_back({"Relu", "", "relu", {"a"}, {"r"}, {}});
+  add("hidden", "r", "h", {64, 64});
+  add("out", "h", "y", {64, 4});
+  return model;
+}
+
+// What a plan promised is what quantize writes, byte for byte.
+TEST_F(Program, PlansWithinBudgetsAndKeepsThem) {
+  WriteOnnx(TwoProducts(), model_);
+  const fs::path plan = folder_.path() / "plan.json", page = folder_.path() / "page.html";
+  std::vector<std::string> arguments{
+      "plan",     model_.string(), "--data", data_.string(), "-o",          plan.string(),
+      "--budget", "size=60%",      "--json", "--report",     page.string(), "--budget",
+      "bops=50%", "--front",       "2",      "--validate",   "4",           "--refine",
+      "1"};
+  ASSERT_EQ(Run(arguments), 0) << ReadFile(err_);
+  const auto json = nlohmann::json::parse(ReadFile(out_));
+  EXPECT_TRUE(json["optimality"]["proven"]);
+  ASSERT_EQ(json["budgets"].size(), 2u);
+  const auto& size = json["budgets"][0];
+  EXPECT_LE(size["real"], size["limit"]);
+  EXPECT_LE(json["budgets"][1]["planned"], json["budgets"][1]["limit"]);
+  EXPECT_EQ(json["layers"].size(), 3u);
+  EXPECT_EQ(json["series"].size(), 8u);
+  EXPECT_TRUE(fs::exists(page));
+  ASSERT_EQ(Run({"quantize", model_.string(), "--plan", plan.string(), "-o", output_.string()}), 0)
+      << ReadFile(err_);
+  EXPECT_EQ(size["real"], fs::file_size(output_));
+  // the same seed, the same plan
+  const std::string first = ReadFile(plan);
+  arguments.insert(arguments.end(), {"--threads", "1"});
+  ASSERT_EQ(Run(arguments), 0) << ReadFile(err_);
+  EXPECT_TRUE(ReadFile(plan) == first);
+}
+
+TEST_F(Program, RefusesBudgetsAndLayersThatAreNone) {
+  WriteOnnx(TwoProducts(), model_);
+  const auto refusal = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> all{"plan",
+                                 model_.string(),
+                                 "--data",
+                                 data_.string(),
+                                 "-o",
+                                 (folder_.path() / "plan.json").string(),
+                                 "--sensitivity-samples",
+                                 "4"};
+    all.insert(all.end(), more.begin(), more.end());
+    EXPECT_EQ(Run(all), 1);
+    return ReadFile(err_);
+  };
+  EXPECT_NE(refusal({"--budget", "size=1kB"}).find("at least"), std::string::npos);
+  EXPECT_NE(refusal({"--budget", "size=5Mb"}).find("5Mb"), std::string::npos);
+  EXPECT_NE(refusal({"--budget", "width=5"}).find("width"), std::string::npos);
+  EXPECT_NE(refusal({"--budget", "size=-5"}).find("-5"), std::string::npos);
+  EXPECT_NE(refusal({"--budget", "size=90%", "--exclude", "nobody"}).find("nobody"),
+            std::string::npos);
+  EXPECT_NE(refusal({"--budget", "size=90%", "--tie", "in+nobody"}).find("nobody"),
+            std::string::npos);
+  EXPECT_NE(refusal({"--budget", "size=90%", "--budget", "size=80%"}).find("twice"),
+            std::string::npos);
+  EXPECT_NE(refusal({"--budget", "size=90%", "--formats", "int9"}).find("int9"), std::string::npos);
+  EXPECT_FALSE(fs::exists(folder_.path() / "plan.json"));
+}
+
 TEST_F(Program, RefusesWithStatusAndCulprit) {
   EXPECT_EQ(Run({"quantize"}), 2);
   EXPECT_EQ(Run({"inspect", "/nonexistent/model.onnx"}), 1);
