@@ -24,12 +24,6 @@
 
 namespace mezzo {
 
-struct SearchResult {
-  Choice best;
-  int64_t lower_bound;  // = best.loss unless a limit ended the search
-  int64_t states;
-};
-
 // `incumbent` is a choice that fits.
 SearchResult SearchCore(const Problem& problem, const Hulls& hulls, const Relaxation& relaxation,
                         Choice incumbent, const KnapsackLimits& limits);

@@ -61,12 +61,6 @@ inline int64_t LowerBound(const Relaxation& r) {
                     r.cost);
 }
 
-struct Choice {
-  std::vector<int> items;  // for each class
-  int64_t loss = 0;
-  Costs costs{};
-};
-
 // Takes every step that fits after all the earlier ones of its class.
 Choice Greedy(const Hulls& hulls, int64_t budget);
 

@@ -2,9 +2,10 @@
 
 #include <algorithm>
 
-#include "mezzo/base/error.h"
 #include "mezzo/solver/core.h"
 #include "mezzo/solver/greedy.h"
+#include "mezzo/solver/repair.h"
+#include "mezzo/solver/several.h"
 
 namespace mezzo {
 namespace {
@@ -15,21 +16,43 @@ std::vector<int> OptionsOf(const Problem& problem, const std::vector<int>& items
   return options;
 }
 
-void SolveOneBudget(const Problem& problem, const KnapsackLimits& limits, KnapsackAnswer& answer) {
+SearchResult SolveOneBudget(const Problem& problem, const KnapsackLimits& limits,
+                            KnapsackAnswer& answer) {
   const Hulls hulls = MakeHulls(problem);
   const Relaxation relaxation = Relax(hulls, problem.budgets[0]);
   Choice greedy = Greedy(hulls, problem.budgets[0]);
   answer.greedy = {true, OptionsOf(problem, greedy.items), greedy.loss};
   answer.certificate = {{relaxation.gain}, relaxation.cost, LowerBound(relaxation)};
+  return SearchCore(problem, hulls, relaxation, std::move(greedy), limits);
+}
 
-  const SearchResult result = SearchCore(problem, hulls, relaxation, std::move(greedy), limits);
-  answer.feasible = true;
-  answer.proven = result.lower_bound == result.best.loss;
-  answer.choice = OptionsOf(problem, result.best.items);
-  answer.loss = result.best.loss;
-  answer.costs = {result.best.costs[0]};
-  answer.lower_bound = result.lower_bound;
-  answer.states = result.states;
+SearchResult SolveSeveralBudgets(const Problem& problem, const KnapsackLimits& limits,
+                                 KnapsackAnswer& answer) {
+  ClassItems classes;
+  Choice greedy{{}, 1, {}};  // one more than the largest loss: fits nothing
+  for (const auto& items : problem.classes) {
+    classes.push_back(&items);
+    greedy.loss += std::max_element(items.begin(), items.end(), [](auto& a, auto& b) {
+                     return a.loss < b.loss;
+                   })->loss;
+  }
+  const Multipliers multipliers = FindMultipliers(classes, problem.budgets, problem.budget_count);
+  answer.certificate.multipliers.assign(multipliers.prices.begin(),
+                                        multipliers.prices.begin() + problem.budget_count);
+  answer.certificate.denominator = multipliers.scale;
+  answer.certificate.bound = LowerBound(problem, multipliers);
+
+  std::vector<int> items = CheapestItems(problem, multipliers);
+  if (Repair(classes, problem.budgets, problem.budget_count, multipliers, items)) {
+    greedy = {items, 0, {}};
+    for (size_t l = 0; l < items.size(); ++l) {
+      const Item& item = problem.classes[l][items[l]];
+      greedy.loss += item.loss;
+      for (size_t b = 0; b < problem.budget_count; ++b) greedy.costs[b] += item.costs[b];
+    }
+    answer.greedy = {true, OptionsOf(problem, items), greedy.loss};
+  }
+  return SearchSeveral(problem, multipliers, std::move(greedy), limits);
 }
 
 }  // namespace
@@ -45,8 +68,16 @@ KnapsackAnswer SolveKnapsack(const std::vector<KnapsackClass>& classes,
       answer.proven = true;
       return answer;
     }
-  Require(budgets.size() == 1, "knapsack: several budgets are not supported yet");
-  SolveOneBudget(problem, limits, answer);
+  const SearchResult result = budgets.size() == 1 ? SolveOneBudget(problem, limits, answer)
+                                                  : SolveSeveralBudgets(problem, limits, answer);
+  answer.feasible = !result.best.items.empty();
+  answer.proven = result.lower_bound == result.best.loss;
+  answer.lower_bound = result.lower_bound;
+  answer.states = result.states;
+  if (!answer.feasible) return answer;
+  answer.choice = OptionsOf(problem, result.best.items);
+  answer.loss = result.best.loss;
+  answer.costs.assign(result.best.costs.begin(), result.best.costs.begin() + budgets.size());
   return answer;
 }
 

@@ -109,7 +109,7 @@ TEST_P(Knapsack, EqualsBruteForce) {
   EXPECT_LT(infeasible, 3000);
 }
 
-INSTANTIATE_TEST_SUITE_P(Budgets, Knapsack, testing::Values(1));
+INSTANTIATE_TEST_SUITE_P(Budgets, Knapsack, testing::Values(1, 2, 3));
 
 TEST(KnapsackOneBudget, BigInstancesAreProven) {
   for (const std::string kind : {"network", "shapes", "uncorrelated", "weak", "strong", "subset"})
@@ -215,6 +215,56 @@ TEST(KnapsackOneBudget, SameArgumentsSameAnswer) {
   const KnapsackAnswer a = SolveKnapsack(classes, budgets), b = SolveKnapsack(classes, budgets);
   EXPECT_EQ(a.choice, b.choice);
   EXPECT_EQ(a.states, b.states);
+}
+
+TEST(KnapsackSeveralBudgets, NetworksAreProvenAndTheProofsCanBeRepeated) {
+  for (const int budgets : {2, 3})
+    for (const std::string kind : {"network", "shapes"})
+      for (uint64_t seed = 0; seed < 5; ++seed) {
+        SCOPED_TRACE(kind + " " + std::to_string(seed));
+        const double fraction = 0.1 + 0.15 * static_cast<double>(seed);
+        const auto instance =
+            MakeKnapsack(kind, budgets == 2 ? 20 : 12, 6, budgets, fraction, seed);
+        const KnapsackAnswer answer =
+            SolveKnapsack(instance.classes, instance.budgets, {.seconds = 100});
+        ASSERT_TRUE(answer.proven);
+        EXPECT_TRUE(Certified(instance.classes, instance.budgets, answer));
+      }
+}
+
+TEST(KnapsackSeveralBudgets, OneThatDoesNotBindChangesNothing) {
+  for (uint64_t seed = 0; seed < 20; ++seed) {
+    auto [classes, budgets] = MakeKnapsack("network", 60, 8, 2, 0.4, seed);
+    budgets[1] = std::numeric_limits<int64_t>::max();
+    const int64_t both = SolveKnapsack(classes, budgets).loss;
+    for (KnapsackClass& c : classes)
+      for (KnapsackOption& option : c.options) option.costs.resize(1);
+    EXPECT_EQ(both, SolveKnapsack(classes, {budgets[0]}).loss);
+  }
+}
+
+TEST(KnapsackSeveralBudgets, EachFitsAloneButNotTogether) {
+  const KnapsackClass c{"a", {{"small", 1, {1, 9}}, {"fast", 1, {9, 1}}}, ""};
+  const KnapsackAnswer answer = SolveKnapsack(Classes(10, c), {40, 40});
+  EXPECT_FALSE(answer.feasible);
+  EXPECT_TRUE(answer.proven);
+  EXPECT_EQ(answer.smallest_budgets, (Budgets{10, 10}));
+  EXPECT_TRUE(SolveKnapsack(Classes(10, c), {50, 50}).feasible);
+  EXPECT_FALSE(SolveKnapsack(Classes(10, c), {50, 49}).feasible);
+}
+
+TEST(KnapsackSeveralBudgets, LimitsLeaveABound) {
+  const auto [classes, budgets] = MakeKnapsack("uncorrelated", 40, 8, 3, 0.5, 2);
+  const int64_t best = SolveKnapsack(classes, budgets, {.seconds = 100}).loss;
+  for (const int64_t states : {0, 100, 1000}) {
+    const KnapsackAnswer answer =
+        SolveKnapsack(classes, budgets, {.seconds = 100, .states = states});
+    ASSERT_TRUE(answer.feasible);
+    EXPECT_FALSE(answer.proven);
+    EXPECT_LE(answer.lower_bound, best);
+    EXPECT_GE(answer.loss, best);
+    EXPECT_TRUE(Certified(classes, budgets, answer));
+  }
 }
 
 // The message of the UsageError that `solve` throws.

@@ -28,6 +28,20 @@ struct Problem {
   std::vector<int> class_of;  // for each of the caller's classes the one that it became
 };
 
+struct Choice {
+  std::vector<int> items;  // for each class; empty if no choice is known that fits
+  int64_t loss = 0;
+  Costs costs{};
+};
+
+// What an exact search ends with. `lower_bound` equals best.loss unless a limit ended it; if no
+// choice fits, both are one more than the largest loss.
+struct SearchResult {
+  Choice best;
+  int64_t lower_bound;
+  int64_t states;
+};
+
 // Checks what SolveKnapsack's contract says and builds the problem.
 Problem MakeProblem(const std::vector<KnapsackClass>& classes, const std::vector<int64_t>& budgets);
 
