@@ -94,21 +94,23 @@ def mezzo_outputs(mezzo, network, folder, file, out, limit):
     return [a[name] for a in arrays], None
 
 
-def measure_mezzo(mezzo, network, folder, out, reference, labels, limit):
-    file = out / f"{network.name}-mezzo.onnx"
+def measure_mezzo(mezzo, network, folder, out, reference, labels, limit, name="mezzo", options=(), check=True):
+    """A row of the program with some options more; `check` asks other engines, too."""
+    file = out / f"{network.name}-{name}.onnx"
     command = [mezzo, "quantize", folder / "model.onnx", "-o", file, "--data", folder / "development"]
     command += ["--samples", network.calibration, "--task", network.task, "--output-index", network.output]
     command += ["--border", networks.BORDER] if network.task == "psnr" else []
     command += ["--preprocess", network.preprocess] if network.preprocess else []
-    row = run_process(command, limit, file.with_suffix(".log"))
-    row["tool"] = "mezzo"
+    row = run_process([*command, *options], limit, file.with_suffix(".log"))
+    row["tool"] = name
     if row["failure"]:
         return row
     row["bytes"] = size_of(file)
     outputs, row["failure"] = mezzo_outputs(mezzo, network, folder, file, file.with_suffix(".outputs"), limit)
     if outputs:
         row |= judge(network, outputs, labels, reference, folder / "model.onnx")
-        row["artifact"] = check_artifact(network, folder, file, outputs, limit)
+        if check:
+            row["artifact"] = check_artifact(network, folder, file, outputs, limit)
     return row
 
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -43,9 +44,11 @@ class Applier {
     RewireReaders();
     InsertPairs();
     graph_.nodes.insert(graph_.nodes.end(), added_.begin(), added_.end());
-    for (const std::string& table : plan_.tables) {
-      StoreTable(graph_, table);
-      if (notes_) notes_->push_back(Cat("table ", table, ": int8, a scale for each row"));
+    for (const auto& [table, format] : plan_.tables) {
+      const WeightFormat* f = FindWeightFormat(format);
+      Require(f, "plan: table ", table, ": there is no weight format ", format);
+      StoreTable(graph_, table, *f);
+      if (notes_) notes_->push_back(Cat("table ", table, ": ", format, ", a scale for each row"));
     }
     if (notes_ && !plan_.equalization.empty())
       notes_->push_back(Cat("channels are equalized in ", plan_.equalization.size(), " values"));
@@ -136,8 +139,7 @@ class Applier {
     const DType type = codes.dtype();
     const std::string q = AddConstant(stem + "_quantized", std::move(codes));
     const std::string scale = AddConstant(stem + "_scale", Tensor::Vector(scales));
-    const std::string zero = AddConstant(
-        stem + "_zero_point", Tensor::Zeros(type, {static_cast<int64_t>(scales.size())}));
+    const std::string zero = Zeros(type, static_cast<int64_t>(scales.size()));
     const std::string out = NewName(stem + "_dequantized");
     added_.push_back({"DequantizeLinear",
                       "",
@@ -146,6 +148,14 @@ class Applier {
                       {out},
                       {{"axis", static_cast<int64_t>(axis)}}});
     return out;
+  }
+
+  // Zero points, one tensor for all layers with so many channels.
+  const std::string& Zeros(DType type, int64_t count) {
+    std::string& name = zeros_[{type, count}];
+    if (name.empty())
+      name = AddConstant(Cat("zeros_", Name(type), "_", count), Tensor::Zeros(type, {count}));
+    return name;
   }
 
   // Relu and Clip between an integer node and its QuantizeLinear, where the grid's ends say the
@@ -250,6 +260,7 @@ class Applier {
   Sites sites_;
   std::vector<Node> added_;  // apart, so that indexes and references into the graph hold
   std::unordered_set<std::string> names_;
+  std::map<std::pair<DType, int64_t>, std::string> zeros_;
   std::unordered_map<std::string, std::string> dequantized_, root_scale_, root_zero_;
 };
 

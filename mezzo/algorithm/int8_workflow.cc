@@ -12,8 +12,6 @@
 #include "mezzo/algorithm/grid.h"
 #include "mezzo/algorithm/layer_worth.h"
 #include "mezzo/algorithm/live_range.h"
-#include "mezzo/algorithm/moments.h"
-#include "mezzo/algorithm/rounding.h"
 #include "mezzo/algorithm/sites.h"
 #include "mezzo/algorithm/tables.h"
 #include "mezzo/algorithm/weights.h"
@@ -63,7 +61,7 @@ class Workflow {
     Begin("equalizing channels");
     if (options_.equalize) Equalize();
     Begin("rounding weights");
-    if (options_.correct_rounding) CorrectRounding();
+    if (options_.correct_rounding || options_.weights.format->narrow()) RoundWeights();
     Begin("holding the tolerance");
     AddStep("all layers, " + plan().activations.begin()->second.calibration, distortion_, true,
             true);
@@ -91,7 +89,8 @@ class Workflow {
     for (const auto& [name, reason] : why) plan().nodes[name].reason = reason;
     for (const ComputeNode& c : nodes) plan().nodes[graph().nodes[c.index].name].quantized = true;
     SetWeightScales();
-    plan().tables = FindTables(graph());
+    for (const std::string& table : FindTables(graph()))
+      plan().tables[table] = options_.tables->name;
     for (const std::string& name : options_.exclude) {
       if (plan().tables.erase(name)) continue;
       const auto it = plan().nodes.find(name);
@@ -232,27 +231,23 @@ class Workflow {
     distortion_ = before_distortion;
   }
 
-  // Weights rounded as their layers' inputs correlate; kept if that is better, with biases
-  // corrected or without.
-  void CorrectRounding() {
+  // Weights rounded as their layers' inputs correlate, with biases corrected or without; kept if
+  // that is better, or if narrow formats are asked for.
+  void RoundWeights() {
     Plan best = plan();
-    std::vector<std::string> layers;
-    for (const ComputeNode& c : FindComputeNodes(graph()))
-      if (c.has_weight && plan().nodes.at(graph().nodes[c.index].name).quantized)
-        layers.push_back(graph().nodes[c.index].name);
-    const size_t samples = std::min<size_t>(task_.calibration_count, 128);
-    CollectMoments(graph(), layers, task_.calibration, samples, options_.moment_bytes,
-                   options_.threads, [&](const Node& node, const Moments& moments) {
-                     NodePlan& p = plan().nodes.at(node.name);
-                     p.weight_codes =
-                         RoundWeights(node, *graph().Initializer(node.inputs[1]), p.weight_scales,
-                                      options_.limit_pairs, moments, options_.threads);
-                   });
+    if (options_.weights.format->narrow()) distortion_ = INFINITY;
+    LayerMoments moments;
+    if (options_.correct_rounding)
+      moments = {task_.calibration, std::min<size_t>(task_.calibration_count, 128),
+                 options_.moment_bytes};
+    RoundLayers(graph(), options_.weights, moments, options_.threads, plan());
+    const std::string tried = Cat(options_.weights.format->name, " weights",
+                                  options_.correct_rounding ? ", error-corrected rounding" : "");
     ClearBiasShifts();
-    Judge("error-corrected rounding", best);
+    Judge(tried, best);
     if (options_.correct_bias) {
       SetBiasShifts();
-      Judge("error-corrected rounding, biases corrected", best);
+      Judge(tried + ", biases corrected", best);
     }
     Restore(best);
   }

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "mezzo/format/affine_int.h"
+#include "mezzo/format/weight_format.h"
 #include "mezzo/graph/scale_channels.h"
 
 namespace mezzo {
@@ -28,10 +29,14 @@ struct NodePlan {
   bool quantized = false;
   std::string reason;                // why it stays float, or what is special
   std::vector<float> weight_scales;  // per output channel; empty without constant weights
-  std::vector<int8_t> weight_codes;  // laid out as the weight is; empty for the nearest: weights.h
+  // The int8 weights that run, laid out as the weight is; empty for the nearest: weights.h
+  std::vector<int8_t> weight_codes;
   std::vector<float> bias_shift;  // added to the float bias before it is quantized; empty for none
   double sensitivity =
       0;  // output error that this node's quantization alone accounts for; 0 if unmeasured
+  std::string weight_format = "int8";  // weight_format.h
+  int64_t group_size = 0;              // inputs that share a step; 0: none
+  std::vector<uint8_t> weight_steps;   // by channel and group, 1..16
 };
 
 // One line of the ladder: something that was tried, and what it gave.
@@ -53,7 +58,8 @@ struct Plan {
   ChannelScales equalization;  // equalize.h
   std::map<std::string, ActivationPlan> activations;
   std::map<std::string, NodePlan> nodes;
-  std::set<std::string> tables;  // constants stored in int8, a scale for each row: tables.h
+  // Constants stored in codes, a scale for each row (tables.h), and the format of each.
+  std::map<std::string, std::string> tables;
   std::string metric_name;
   double float_metric = 0;
   double tolerance = 0.01;

@@ -38,7 +38,8 @@ constexpr std::string_view kBase64 =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 // RFC 4648, with padding.
-std::string Base64(const std::vector<int8_t>& bytes) {
+template <class Byte>
+std::string Base64(const std::vector<Byte>& bytes) {
   std::string text;
   for (size_t i = 0; i < bytes.size(); i += 3) {
     uint32_t three = 0;
@@ -50,9 +51,10 @@ std::string Base64(const std::vector<int8_t>& bytes) {
   return text;
 }
 
-std::vector<int8_t> FromBase64(const std::string& text, const std::string& where) {
+template <class Byte>
+std::vector<Byte> FromBase64(const std::string& text, const std::string& where) {
   RequireFile(text.size() % 4 == 0, where, ": ", text.size(), " characters are no base64");
-  std::vector<int8_t> bytes;
+  std::vector<Byte> bytes;
   for (size_t i = 0; i < text.size(); i += 4) {
     uint32_t three = 0;
     size_t padding = 0;
@@ -66,7 +68,7 @@ std::vector<int8_t> FromBase64(const std::string& text, const std::string& where
       three = three << 6 | static_cast<uint32_t>(digit);
     }
     for (size_t k = 0; k + padding < 3; ++k)
-      bytes.push_back(static_cast<int8_t>(three >> (16 - 8 * k)));
+      bytes.push_back(static_cast<Byte>(three >> (16 - 8 * k)));
   }
   return bytes;
 }
@@ -177,9 +179,30 @@ Json ToJson(const NodePlan& n) {
   if (!n.reason.empty()) json["reason"] = n.reason;
   if (n.sensitivity != 0) json["sensitivity"] = Number(n.sensitivity);
   if (!n.weight_scales.empty()) json["weight_scales"] = Floats(n.weight_scales);
+  if (n.weight_format != "int8") json["weight_format"] = n.weight_format;
+  if (n.group_size) json["group_size"] = n.group_size;
+  if (!n.weight_steps.empty()) json["weight_steps"] = Base64(n.weight_steps);
   if (!n.weight_codes.empty()) json["weight_codes"] = Base64(n.weight_codes);
   if (!n.bias_shift.empty()) json["bias_shift"] = Floats(n.bias_shift);
   return json;
+}
+
+// What the weights are stored as.
+void ReadFormat(Fields& f, NodePlan& n, const std::string& where) {
+  if (f.Has("weight_format")) n.weight_format = f.String("weight_format");
+  const WeightFormat* format = FindWeightFormat(n.weight_format);
+  RequireFile(format, f.Path("weight_format"), ": got '", n.weight_format, "', needs one of ",
+              WeightFormatNames());
+  if (f.Has("group_size")) n.group_size = f.Int("group_size", 1, INT32_MAX);
+  if (f.Has("weight_steps"))
+    n.weight_steps = FromBase64<uint8_t>(f.String("weight_steps"), f.Path("weight_steps"));
+  RequireFile(n.group_size == 0 || format->narrow(), f.Path("group_size"), ": ", format->name,
+              " weights have no groups");
+  RequireFile((n.group_size > 0) == !n.weight_steps.empty(), where,
+              ": group_size and weight_steps go together");
+  for (const uint8_t step : n.weight_steps)
+    RequireFile(step >= 1 && step <= kSteps, f.Path("weight_steps"), ": got ", int{step},
+                ", needs 1 to ", kSteps);
 }
 
 NodePlan ReadNode(const Json& json, const std::string& where) {
@@ -193,7 +216,8 @@ NodePlan ReadNode(const Json& json, const std::string& where) {
   if (f.Has("sensitivity")) n.sensitivity = f.Double("sensitivity");
   if (f.Has("weight_scales")) n.weight_scales = f.FloatList("weight_scales", true);
   if (f.Has("weight_codes"))
-    n.weight_codes = FromBase64(f.String("weight_codes"), f.Path("weight_codes"));
+    n.weight_codes = FromBase64<int8_t>(f.String("weight_codes"), f.Path("weight_codes"));
+  ReadFormat(f, n, where);
   if (f.Has("bias_shift")) n.bias_shift = f.FloatList("bias_shift", false);
   f.Done();
   return n;
@@ -209,6 +233,15 @@ Json ToJson(const LadderStep& s) {
           {"kept", s.kept}};
 }
 
+Json Tables(const std::map<std::string, std::string>& tables) {
+  Json names = Json::array();
+  for (const auto& [name, format] : tables) {
+    if (format != "int8") return tables;
+    names.push_back(name);
+  }
+  return names;
+}
+
 LadderStep ReadStep(const Json& json, const std::string& where) {
   Fields f(json, where);
   LadderStep s{f.String("tried"),       f.Double("metric"),     f.Double("loss"),
@@ -216,6 +249,23 @@ LadderStep ReadStep(const Json& json, const std::string& where) {
                f.Bool("kept")};
   f.Done();
   return s;
+}
+
+// Names alone are of int8 tables.
+std::map<std::string, std::string> ReadTables(Fields& f) {
+  std::map<std::string, std::string> tables;
+  const Json& json = f.Get("tables");
+  if (!json.is_object()) {
+    for (const std::string& name : f.Strings("tables")) tables[name] = "int8";
+    return tables;
+  }
+  Fields formats(json, f.Path("tables"));
+  for (const auto& [name, format] : json.items()) {
+    tables[name] = formats.String(name);
+    RequireFile(FindWeightFormat(tables[name]), formats.Path(name), ": got '", tables[name],
+                "', needs one of ", WeightFormatNames());
+  }
+  return tables;
 }
 
 Plan Read(const Json& json, const std::string& where) {
@@ -237,8 +287,7 @@ Plan Read(const Json& json, const std::string& where) {
   const Json& preprocess = f.Get("preprocess");
   if (!preprocess.is_null()) p.preprocess_json = preprocess.dump();
   p.notes = f.Strings("notes");
-  if (f.Has("tables"))
-    for (const std::string& name : f.Strings("tables")) p.tables.insert(name);
+  if (f.Has("tables")) p.tables = ReadTables(f);
   if (f.Has("equalization")) {
     const Json& scales = f.Get("equalization");
     const std::string path = where + ".equalization";
@@ -277,7 +326,7 @@ std::string ToJson(const Plan& p) {
   for (const LadderStep& s : p.ladder) json["ladder"].push_back(ToJson(s));
   if (!p.equalization.empty()) json["equalization"] = Json::object();
   for (const auto& [name, scales] : p.equalization) json["equalization"][name] = Floats(scales);
-  if (!p.tables.empty()) json["tables"] = p.tables;
+  if (!p.tables.empty()) json["tables"] = Tables(p.tables);
   json["nodes"] = Json::object();
   for (const auto& [name, n] : p.nodes) json["nodes"][name] = ToJson(n);
   json["activations"] = Json::object();

@@ -16,6 +16,10 @@ Plan Example() {
   p.activations["y"] = {{1e-30f, 0}, 0, 2.55e-28f, false, "mse"};
   p.nodes["conv"] = {true, "", {0.5f, 1.0f / 3, 1e-38f}, {-128, 127, 0, 5}, {0.25f, 0, -1}, 0.125};
   p.equalization["y"] = {1, 0.1f};
+  NodePlan& narrow = p.nodes["narrow"] = {true, "", {0.5f}, {-64, 17}, {}, 0};
+  narrow.weight_format = "nf2";
+  narrow.group_size = 1;
+  narrow.weight_steps = {1, 16};
   p.nodes["fc \"quoted\""] = {false, "excluded by the user", {}, {}, {}, 0};
   p.metric_name = "top1";
   p.float_metric = 0.868;
@@ -34,6 +38,10 @@ TEST(Plan, RoundTripsThroughJsonToTheSameBytesAndValues) {
   EXPECT_EQ(q.nodes.at("conv").weight_scales, p.nodes.at("conv").weight_scales);
   EXPECT_EQ(q.nodes.at("conv").weight_codes, p.nodes.at("conv").weight_codes);
   EXPECT_EQ(q.equalization, p.equalization);
+  EXPECT_EQ(q.nodes.at("conv").weight_format, "int8");
+  EXPECT_EQ(q.nodes.at("narrow").weight_format, "nf2");
+  EXPECT_EQ(q.nodes.at("narrow").group_size, 1);
+  EXPECT_EQ(q.nodes.at("narrow").weight_steps, p.nodes.at("narrow").weight_steps);
   EXPECT_EQ(q.activations.at("y").qparams.scale, 1e-30f);
   EXPECT_FALSE(q.nodes.at("fc \"quoted\"").quantized);
 }
@@ -65,6 +73,15 @@ TEST(Plan, NamesWhatIsWrong) {
   EXPECT_TRUE(has(broken("gH8ABQ==", "gH8=BQ=="), "nodes.conv.weight_codes"));
   EXPECT_TRUE(
       has(broken("\"equalization\": {", "\"equalization\": {\"z\": [0],"), "equalization.z"));
+  EXPECT_TRUE(has(broken("\"nf2\"", "\"nf7\""), "narrow.weight_format"));
+  EXPECT_TRUE(has(broken("\"nf2\"", "4"), "narrow.weight_format"));
+  EXPECT_TRUE(has(broken("\"nf2\"", "\"int8\""), "int8 weights have no groups"));
+  EXPECT_TRUE(has(broken("\"group_size\": 1", "\"group_size\": 0"), "narrow.group_size"));
+  EXPECT_TRUE(has(broken("   \"group_size\": 1,\n", ""), "go together"));
+  EXPECT_TRUE(has(broken("   \"weight_steps\": \"ARA=\",\n", ""), "go together"));
+  EXPECT_TRUE(has(broken("\"ARA=\"", "\"ABA=\""), "narrow.weight_steps"));
+  EXPECT_TRUE(has(broken("\"ARA=\"", "\"ARE=\""), "narrow.weight_steps"));
+  EXPECT_TRUE(has(broken("\"ARA=\"", "\"ARA\""), "narrow.weight_steps"));
   EXPECT_TRUE(has(broken("\"seed\"", "\"sede\""), "seed"));
   EXPECT_TRUE(has(broken("\"kept\": true", "\"kept\": true, \"extra\": 1"), "extra"));
   EXPECT_TRUE(has(broken("{", ""), "p.json"));

@@ -9,7 +9,7 @@
 namespace mezzo {
 
 // The plan's codes, and the nearest ones where it has none and in channels whose scale is not the
-// plan's. Throws UsageError naming the node if the plan's do not fill the weight.
+// plan's. Throws UsageError naming the node if the plan's codes or steps do not fit the weight.
 Tensor PlannedCodes(const Node& node, const Tensor& weight, const NodePlan& plan,
                     const std::vector<float>& scales, bool limit_pairs);
 

@@ -3,13 +3,13 @@
 #include <algorithm>
 #include <cmath>
 
+#include "mezzo/algorithm/lanes.h"
 #include "mezzo/algorithm/weights.h"
 
 namespace mezzo {
 namespace {
 
 constexpr float kDamping = 0.01f;
-constexpr int64_t kLanes = 32;  // rows that go together
 
 // Rounds up to kLanes rows at once: channels first..first+count-1 of one group.
 class Rounder {
@@ -24,9 +24,7 @@ class Rounder {
     for (int64_t j = 0; j < d; ++j) {
       float sums[kLanes] = {};
       const float* row = l_.data() + j * d;
-      for (int64_t i = 0; i < j; ++i)
-        for (int64_t lane = 0; lane < kLanes; ++lane)
-          sums[lane] += row[i] * error[i * kLanes + lane];
+      AddProducts(row, error.data(), 0, j, sums);
       for (int64_t lane = 0; lane < count; ++lane) {
         const int64_t o = first + lane, at = rows_.At(o, j);
         const int32_t code = Code(o, j, w_[at] + sums[lane] / row[j]);
@@ -61,22 +59,29 @@ class Rounder {
   int8_t* codes_;
 };
 
-}  // namespace
-
-std::vector<float> FactorMoments(std::vector<float> a, int64_t d, int64_t columns,
-                                 const Threads& threads) {
+float MeanOfDiagonal(const std::vector<float>& a, int64_t d) {
   double trace = 0;
   for (int64_t i = 0; i < d; ++i) trace += a[i * d + i];
-  const float damping =
-      std::max(kDamping * static_cast<float>(trace / static_cast<double>(d)), 1e-30f);
+  return static_cast<float>(trace / static_cast<double>(d));
+}
+
+}  // namespace
+
+std::vector<float> DampMoments(std::vector<float> a, int64_t d, int64_t columns) {
+  const float damping = std::max(kDamping * MeanOfDiagonal(a, d), 1e-30f);
   const float kept = static_cast<float>(columns) / static_cast<float>(columns + d);
   for (int64_t i = 0; i < d; ++i)
     for (int64_t j = 0; j < d; ++j)
       a[i * d + j] = i == j ? a[i * d + j] + damping : a[i * d + j] * kept;
+  return a;
+}
+
+std::vector<float> FactorMoments(std::vector<float> a, int64_t d, const Threads& threads) {
+  const float least = kDamping / (1 + kDamping) * MeanOfDiagonal(a, d);  // what was added
   // From the last row up: row k of L, then what it explains is taken off the rest.
   for (int64_t k = d - 1; k >= 0; --k) {
     float* row = a.data() + k * d;
-    const float pivot = std::sqrt(std::max(row[k], damping));
+    const float pivot = std::sqrt(std::max(row[k], least));
     row[k] = pivot;
     for (int64_t i = 0; i < k; ++i) row[i] /= pivot;
     std::fill(row + k + 1, row + d, 0.0f);
@@ -91,17 +96,23 @@ std::vector<float> FactorMoments(std::vector<float> a, int64_t d, int64_t column
   return a;
 }
 
+RoundingBasis::RoundingBasis(const Moments& moments, const Threads& threads)
+    : depth(moments.depth), columns(moments.columns) {
+  for (const std::vector<float>& sums : moments.sums) {
+    hessians.push_back(DampMoments(sums, depth, columns));
+    factors.push_back(FactorMoments(hessians.back(), depth, threads));
+  }
+}
+
 std::vector<int8_t> RoundWeights(const Node& node, const Tensor& weight,
                                  const std::vector<float>& scales, bool limit_pairs,
-                                 const Moments& moments, const Threads& threads) {
+                                 const RoundingBasis& basis, const Threads& threads) {
   const WeightRows rows(node, weight);
   std::vector<int8_t> codes(weight.numel());
-  const int64_t groups = static_cast<int64_t>(moments.sums.size());
+  const int64_t groups = static_cast<int64_t>(basis.factors.size());
   const int64_t per_group = rows.channels / groups;
   for (int64_t g = 0; g < groups; ++g) {
-    const std::vector<float> factor =
-        FactorMoments(moments.sums[g], rows.depth, moments.columns, threads);
-    const Rounder rounder(rows, weight.data<float>(), scales, factor,
+    const Rounder rounder(rows, weight.data<float>(), scales, basis.factors[g],
                           limit_pairs && !rows.depthwise, codes.data());
     const int64_t blocks = (per_group + kLanes - 1) / kLanes;
     threads.Each(static_cast<size_t>(blocks), [&](size_t block, size_t) {

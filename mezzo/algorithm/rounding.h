@@ -18,16 +18,27 @@
 
 namespace mezzo {
 
-// L of H = `sums` + damping, row-major, zeros above the diagonal (the scale of H does not matter).
-// Correlations are shrunk by depth / (depth + columns), since few columns make them look stronger
-// than they are, and a hundredth of the mean of the diagonal is added to it.
-std::vector<float> FactorMoments(std::vector<float> sums, int64_t depth, int64_t columns,
-                                 const Threads& threads);
+// H of a layer's moments: correlations are shrunk by depth / (depth + columns), since few columns
+// make them look stronger than they are, and a hundredth of the mean of the diagonal is added to
+// it.
+std::vector<float> DampMoments(std::vector<float> sums, int64_t depth, int64_t columns);
+
+// L of H, row-major, zeros above the diagonal.
+std::vector<float> FactorMoments(std::vector<float> h, int64_t depth, const Threads& threads);
+
+// A layer's moments as rounding needs them. They are costly to make and serve for any number of
+// formats.
+struct RoundingBasis {
+  int64_t depth = 0, columns = 0;
+  std::vector<std::vector<float>> hessians, factors;  // H and L, by group of a convolution
+
+  RoundingBasis(const Moments& moments, const Threads& threads);
+};
 
 // The codes of a layer whose weight scales the plan has, laid out as the weight is. With
 // `limit_pairs` as in weights.h.
 std::vector<int8_t> RoundWeights(const Node& node, const Tensor& weight,
                                  const std::vector<float>& scales, bool limit_pairs,
-                                 const Moments& moments, const Threads& threads);
+                                 const RoundingBasis& basis, const Threads& threads);
 
 }  // namespace mezzo

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "mezzo/algorithm/correlated_test.h"
 #include "mezzo/algorithm/planned_codes.h"
 #include "mezzo/algorithm/weights.h"
 #include "mezzo/tensor/normal_test.h"
@@ -11,27 +12,10 @@
 namespace mezzo {
 namespace {
 
-// Correlated inputs: a few directions, and little noise.
-std::vector<float> CorrelatedSums(int64_t d, int64_t columns) {
-  const std::vector<float> mix = NormalValues(d * 4, 1), factors = NormalValues(4 * columns, 2),
-                           noise = NormalValues(d * columns, 3);
-  std::vector<float> sums(d * d);
-  for (int64_t n = 0; n < columns; ++n) {
-    std::vector<float> x(d);
-    for (int64_t k = 0; k < d; ++k) {
-      x[k] = 0.1f * noise[k * columns + n];
-      for (int64_t f = 0; f < 4; ++f) x[k] += mix[k * 4 + f] * factors[f * columns + n];
-    }
-    for (int64_t a = 0; a < d; ++a)
-      for (int64_t b = 0; b < d; ++b) sums[a * d + b] += x[a] * x[b];
-  }
-  return sums;
-}
-
 TEST(FactorMoments, ItsSquareIsTheShrunkDampedMatrix) {
   const int64_t d = 19, columns = 200;
   const std::vector<float> h = CorrelatedSums(d, columns);
-  const std::vector<float> l = FactorMoments(h, d, columns, Threads(2));
+  const std::vector<float> l = FactorMoments(DampMoments(h, d, columns), d, Threads(2));
   double trace = 0;
   for (int64_t i = 0; i < d; ++i) trace += h[i * d + i];
   for (int64_t a = 0; a < d; ++a)
@@ -72,10 +56,10 @@ TEST(RoundWeights, LeavesAFractionOfTheErrorOfTheNearestCodes) {
   for (const bool limit : {false, true}) {
     const std::vector<float> scales = WeightScales(e.node, e.weight, limit);
     const std::vector<int8_t> codes =
-        RoundWeights(e.node, e.weight, scales, limit, e.moments, Threads(2));
+        RoundWeights(e.node, e.weight, scales, limit, {e.moments, Threads(2)}, Threads(2));
     const Tensor nearest = WeightCodes(e.node, e.weight, scales, limit);
     EXPECT_LT(e.Error(scales, codes.data()), 0.3 * e.Error(scales, nearest.data<int8_t>()));
-    EXPECT_EQ(codes, RoundWeights(e.node, e.weight, scales, limit, e.moments, Threads()));
+    EXPECT_EQ(codes, RoundWeights(e.node, e.weight, scales, limit, {e.moments, {}}, Threads()));
     for (int64_t o = 0; limit && o < e.channels; ++o)
       for (int64_t k = 0; k + 1 < e.depth; k += 2)
         EXPECT_LE(std::abs(codes[k * e.channels + o] + codes[(k + 1) * e.channels + o]), 128);
@@ -89,7 +73,7 @@ TEST(RoundWeights, WithoutCorrelationsItRoundsToTheNearest) {
   const std::vector<float> scales = WeightScales(e.node, e.weight, false);
   const Tensor nearest = WeightCodes(e.node, e.weight, scales, false);
   const std::vector<int8_t> codes =
-      RoundWeights(e.node, e.weight, scales, false, e.moments, Threads());
+      RoundWeights(e.node, e.weight, scales, false, {e.moments, {}}, Threads());
   for (int64_t i = 0; i < e.weight.numel(); ++i) EXPECT_EQ(codes[i], nearest.data<int8_t>()[i]);
 }
 

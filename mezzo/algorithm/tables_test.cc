@@ -26,7 +26,7 @@ Graph Lookup() {
 TEST(Tables, EveryRowIsWithinHalfAStepOfItsOwnScale) {
   const Graph g = Lookup();
   Graph stored = g;
-  StoreTable(stored, "table");
+  StoreTable(stored, "table", *FindWeightFormat("int8"));
   EXPECT_FALSE(stored.initializers.contains("table"));
   const TensorMap ids{{"ids", Tensor::Of<int64_t>({0, 3, 1023, -2}, {2, 2})}};
   const Tensor want = Session(g, {}).Run(ids)[0], got = Session(stored, {}).Run(ids)[0];
@@ -45,7 +45,7 @@ TEST(Tables, OnlyWhatGatherAloneReads) {
   small.initializers["table"] = Tensor::Zeros(DType::kFloat32, {64, 64});
   for (Graph* g : {&output, &other, &columns, &small}) {
     EXPECT_TRUE(FindTables(*g).empty());
-    EXPECT_THROW(StoreTable(*g, "table"), UsageError);
+    EXPECT_THROW(StoreTable(*g, "table", *FindWeightFormat("int8")), UsageError);
   }
 }
 

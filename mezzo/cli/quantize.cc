@@ -8,6 +8,7 @@
 
 #include "mezzo/algorithm/apply_plan.h"
 #include "mezzo/algorithm/int8_workflow.h"
+#include "mezzo/algorithm/pack_weights.h"
 #include "mezzo/algorithm/sites.h"
 #include "mezzo/base/files.h"
 #include "mezzo/base/progress.h"
@@ -27,9 +28,11 @@ namespace {
 
 struct Options {
   std::string model, output, plan, report, calibration = "auto", activations = "uint8",
-                                           tolerance = "1%", memory;
+                                           tolerance = "1%", memory, weights = "int8",
+                                           tables = "int8";
   std::vector<std::string> exclude;
   size_t samples = 0, evaluation_samples = 0;
+  int64_t group_size = 0;
   bool full_range_weights = false, no_refine = false, no_equalization = false,
        no_error_correction = false, no_bias_correction = false, json = false;
   DataOptions data;
@@ -61,7 +64,9 @@ void Replay(const Options& o) {
   const std::string hash = HashFiles(files);
   RequireFile(plan.model_hash == hash, o.plan, ": was made for a model with hash ", plan.model_hash,
               "; ", o.model, " has ", hash);
-  WriteOnnx(ApplyPlan(PrepareFor(model, plan), plan), o.output);
+  Model quantized = ApplyPlan(PrepareFor(model, plan), plan);
+  PackWeights(quantized, plan);
+  WriteOnnx(quantized, o.output);
   std::printf("wrote %s by %s\n", o.output.c_str(), o.plan.c_str());
 }
 
@@ -174,6 +179,9 @@ void Run(const Options& o) {
   options.equalize = !o.no_equalization;
   options.correct_rounding = !o.no_error_correction;
   options.correct_bias = !o.no_bias_correction;
+  Require(o.group_size >= 0, "--group-size: got ", o.group_size);
+  options.weights = {FindWeightFormat(o.weights), o.group_size};
+  options.tables = FindWeightFormat(o.tables);
   options.threads = setup.threads;
   options.say = [out](const std::string& line) {
     std::fprintf(out, "%s\n", line.c_str());
@@ -197,7 +205,9 @@ void Run(const Options& o) {
   Int8Result result = QuantizeInt8(setup.model, setup.task, options);
   setup.Sign(result.plan);
   PrintPlan(result, out);
-  const Paths written = WriteOnnx(result.quantized, o.output);
+  Model packed = result.quantized;
+  PackWeights(packed, result.plan);
+  const Paths written = WriteOnnx(packed, o.output);
   WritePlan(result.plan, PlanPath(o.output));
   std::fprintf(out, "wrote %s and %s\n", o.output.c_str(), PlanPath(o.output).c_str());
   if (!o.report.empty() || o.json) Report({o, setup, clock, out}, result, written);
@@ -229,6 +239,14 @@ void AddQuantize(CLI::App& app) {
   cmd->add_option("--activations", o->activations, "Type of the activation codes")
       ->check(CLI::IsMember({"uint8", "int8"}))
       ->capture_default_str();
+  std::vector<std::string> formats;
+  for (const WeightFormat& f : AllWeightFormats()) formats.emplace_back(f.name);
+  cmd->add_option("--weights", o->weights, "What weights are stored in: int2 to int8, nf2 to nf6")
+      ->check(CLI::IsMember(formats))
+      ->capture_default_str();
+  cmd->add_option("--tables", o->tables, "What look-up tables are stored in, likewise")
+      ->check(CLI::IsMember(formats))
+      ->capture_default_str();
   cmd->add_option("--tolerance", o->tolerance, "Accepted relative loss on held-out samples")
       ->capture_default_str();
   cmd->add_option("--samples", o->samples, "Calibration samples (0: half of them, at most 512)")
@@ -245,7 +263,8 @@ void AddQuantize(CLI::App& app) {
   cmd->add_flag("--no-bias-correction", o->no_bias_correction);
   o->llm.Add(*cmd);
   cmd->add_flag("--json", o->json, "What was done, as JSON; the steps go to standard error");
-  cmd->callback([o] {
+  cmd->callback([o, cmd] {
+    if (cmd->count("--group-size")) o->group_size = o->llm.group;
     if (LanguageModel::Recognizes(o->model))
       QuantizeText(o->llm, o->model, o->output, o->data.data, o->plan, o->threads.threads,
                    o->memory.empty() ? 0 : ParseBytes("--memory", o->memory));

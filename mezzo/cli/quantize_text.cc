@@ -57,8 +57,10 @@ void LlmQuantizeOptions::Add(CLI::App& app) {
       ->capture_default_str();
   app.add_flag("--float-head", float_head,
                "Language models: embedding and head as they are, not in int8");
-  app.add_option("--group-size", group, "Language models: inputs that share a scale")
-      ->capture_default_str();
+  app.add_option(
+      "--group-size", group,
+      "Inputs that share a scale (language models; default 64) or a step of their "
+      "channel's scale (ONNX networks with --weights of fewer than 8 bits; default: none)");
   app.add_option("--activation-group", activation_group,
                  "Language models: channels of an activation that share a scale (0: all; default: "
                  "--group-size for int8, all for fp8)");

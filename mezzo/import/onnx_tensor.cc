@@ -48,7 +48,7 @@ size_t ParseSize(const std::string& text, const std::string& where) {
 Tensor TensorDecoder::Decode(const onnx::TensorProto& proto) {
   const std::string where = Cat(path_.string(), ": tensor ", proto.name(), ": ");
   const DType dtype = static_cast<DType>(proto.data_type());
-  RequireFile(proto.data_type() > 0 && proto.data_type() < 32 && SizeOf(dtype) > 0, where,
+  RequireFile(proto.data_type() > 0 && proto.data_type() < 32 && StorageBytes(dtype, 2) > 0, where,
               "element type ", proto.data_type(), " (", Name(dtype), ") is not supported");
   RequireFile(!proto.has_segment(), where, "segmented tensors are not supported");
   const Shape shape(proto.dims().begin(), proto.dims().end());
@@ -60,9 +60,9 @@ Tensor TensorDecoder::Decode(const onnx::TensorProto& proto) {
 
   if (proto.has_raw_data()) {
     const std::string& raw = proto.raw_data();
-    RequireFile(raw.size() == static_cast<size_t>(count) * SizeOf(dtype), where, "has ", raw.size(),
-                " bytes, shape ", ToString(shape), " of ", Name(dtype), " needs ",
-                count * SizeOf(dtype));
+    const size_t need = StorageBytes(dtype, static_cast<size_t>(count));
+    RequireFile(raw.size() == need, where, "has ", raw.size(), " bytes, shape ", ToString(shape),
+                " of ", Name(dtype), " needs ", need);
     Tensor t(dtype, shape);
     std::memcpy(t.raw(), raw.data(), raw.size());
     return t;
@@ -71,9 +71,17 @@ Tensor TensorDecoder::Decode(const onnx::TensorProto& proto) {
   const int64_t held =
       std::max({proto.float_data_size(), proto.int32_data_size(), proto.int64_data_size(),
                 proto.double_data_size(), proto.uint64_data_size()});
-  RequireFile(held == count, where, "has ", held, " values for shape ", ToString(shape));
+  RequireFile(held == (IsPacked(dtype) ? (count + 1) / 2 : count), where, "has ", held,
+              " values for shape ", ToString(shape));
   Tensor t(dtype, shape);
   switch (dtype) {
+    case DType::kUInt4:
+    case DType::kInt4:  // two a value
+      RequireFile(static_cast<size_t>(proto.int32_data_size()) == t.bytes(), where,
+                  "keeps its values in an unexpected field");
+      std::copy(proto.int32_data().begin(), proto.int32_data().end(),
+                static_cast<uint8_t*>(t.raw()));
+      break;
     case DType::kFloat32:
       CopyField(proto.float_data(), t, where);
       break;
@@ -104,7 +112,7 @@ Tensor TensorDecoder::External(const onnx::TensorProto& proto, DType dtype, cons
   const std::string where = Cat(path_.string(), ": tensor ", proto.name(), ": ");
   std::string location;
   size_t offset = 0;
-  const size_t need = NumElements(shape) * SizeOf(dtype);
+  const size_t need = StorageBytes(dtype, static_cast<size_t>(NumElements(shape)));
   size_t length = need;
   for (const auto& entry : proto.external_data()) {
     if (entry.key() == "location") location = entry.value();
@@ -122,7 +130,7 @@ Tensor TensorDecoder::External(const onnx::TensorProto& proto, DType dtype, cons
   RequireFile(offset <= size && need <= size - offset, where, "external file ", relative.string(),
               " has ", size, " bytes, needs ", need, " at ", offset);
   const uint8_t* data = file.bytes().data() + offset;
-  if (reinterpret_cast<uintptr_t>(data) % SizeOf(dtype) == 0)
+  if (IsPacked(dtype) || reinterpret_cast<uintptr_t>(data) % SizeOf(dtype) == 0)
     return Tensor(dtype, shape, file.owner(), data);
   Tensor t(dtype, shape);
   std::memcpy(t.raw(), data, need);

@@ -205,6 +205,51 @@ TEST_F(OnnxFile, LargeWeightsAreWrittenBesideTheModel) {
   EXPECT_EQ(inside.Initializer("inner")->data<float>()[299], 2);
 }
 
+// Codes of 4 bits keep their bytes; in the message itself, each value is a byte of two.
+TEST_F(OnnxFile, PackedCodesAreReadAndWrittenAsTheyAre) {
+  Model m = ReadOnnx(Write(Small()));
+  const std::vector<int8_t> codes{-8, 7, 0, -1, 3};
+  m.graph.initializers["codes"] = Narrow4(Tensor::Vector(codes));
+  m.graph.nodes.push_back({"Cast", "", "cast", {"codes"}, {"z"}, {{"to", int64_t{6}}}});
+  const fs::path path = folder_.path() / "packed.onnx";
+  WriteOnnx(m, path);
+  const Tensor back = *ReadOnnx(path).graph.Initializer("codes");
+  EXPECT_EQ(back.dtype(), DType::kInt4);
+  EXPECT_EQ(back.bytes(), 3u);
+  const Tensor wide = Widen4(back);
+  EXPECT_TRUE(std::equal(codes.begin(), codes.end(), wide.data<int8_t>()));
+
+  const auto pack = [](onnx::ModelProto& p) {
+    auto* t = p.mutable_graph()->add_initializer();
+    t->set_name("codes");
+    t->set_data_type(21);
+    t->add_dims(3);
+    t->add_int32_data(0xf1);
+    t->add_int32_data(0x02);
+    return t;
+  };
+  onnx::ModelProto held = Small();
+  pack(held);
+  const Tensor three = Widen4(*ReadOnnx(Write(held)).graph.Initializer("codes"));
+  EXPECT_EQ(three.data<uint8_t>()[0], 1);
+  EXPECT_EQ(three.data<uint8_t>()[1], 15);
+  EXPECT_EQ(three.data<uint8_t>()[2], 2);
+  const auto refused = [&](const auto& change) {
+    return Refusal([&](onnx::ModelProto& p) { change(pack(p)); }).find("codes") !=
+           std::string::npos;
+  };
+  EXPECT_TRUE(refused([](onnx::TensorProto* t) { t->add_int32_data(0); }));
+  EXPECT_TRUE(refused([](onnx::TensorProto* t) {
+    t->clear_int32_data();
+    t->add_float_data(1);
+    t->add_float_data(1);
+  }));
+  EXPECT_TRUE(refused([](onnx::TensorProto* t) {
+    t->clear_int32_data();
+    t->set_raw_data("x");
+  }));
+}
+
 TEST_F(OnnxFile, MissingFilesAndFoldersAreNamed) {
   EXPECT_THROW(ReadOnnx(folder_.path() / "none.onnx"), FileError);
   EXPECT_THROW(ReadOnnx(folder_.path()), FileError);

@@ -104,7 +104,7 @@ void WriteGraph(const Graph& graph, WeightWriter& weights, onnx::GraphProto* pro
     auto* n = proto->add_node();
     n->set_op_type(node.op_type);
     if (!node.domain.empty()) n->set_domain(node.domain);
-    n->set_name(node.name);
+    if (!node.name.empty()) n->set_name(node.name);
     for (const std::string& in : node.inputs) n->add_input(in);
     for (const std::string& out : node.outputs) n->add_output(out);
     for (const auto& [name, attribute] : node.attributes) {
@@ -129,11 +129,7 @@ size_t WeightBytes(const Graph& graph) {
 // Versioning.md).
 int64_t IrVersion(int64_t opset) { return opset >= 25 ? 12 : opset >= 23 ? 11 : 10; }
 
-}  // namespace
-
-std::vector<std::filesystem::path> WriteOnnx(const Model& model, const std::filesystem::path& path,
-                                             size_t max_inline) {
-  onnx::ModelProto proto;
+void WriteHead(const Model& model, onnx::ModelProto& proto) {
   proto.set_ir_version(IrVersion(model.opset));
   proto.set_producer_name("mezzo");
   auto* opset = proto.add_opset_import();
@@ -149,7 +145,29 @@ std::vector<std::filesystem::path> WriteOnnx(const Model& model, const std::file
     entry->set_key(key);
     entry->set_value(value);
   }
+}
 
+}  // namespace
+
+size_t OnnxBytes(const Model& model) {
+  onnx::ModelProto proto;
+  WriteHead(model, proto);
+  WeightWriter weights;
+  WriteGraph(model.graph, weights, proto.mutable_graph());
+  return proto.ByteSizeLong();
+}
+
+size_t OnnxBytes(const Graph& graph) {
+  onnx::GraphProto proto;
+  WeightWriter weights;
+  WriteGraph(graph, weights, &proto);
+  return proto.ByteSizeLong();
+}
+
+std::vector<std::filesystem::path> WriteOnnx(const Model& model, const std::filesystem::path& path,
+                                             size_t max_inline) {
+  onnx::ModelProto proto;
+  WriteHead(model, proto);
   WeightWriter weights;
   std::vector<std::filesystem::path> files{path};
   std::optional<AtomicWriter> external;

@@ -17,4 +17,10 @@ constexpr size_t kMaxInlineWeights = size_t{3} << 29;  // 1.5 GB; a protobuf fil
 std::vector<std::filesystem::path> WriteOnnx(const Model& model, const std::filesystem::path& path,
                                              size_t max_inline = kMaxInlineWeights);
 
+// What WriteOnnx would write, in bytes, with all initializers in one file.
+size_t OnnxBytes(const Model& model);
+// What a graph takes within that, without the length that leads it: sizes of nodes and initializers
+// add up.
+size_t OnnxBytes(const Graph& graph);
+
 }  // namespace mezzo

@@ -21,12 +21,18 @@ bool IsFoldable(const Graph& graph, const Node& node) {
                      [&](const std::string& in) { return in.empty() || graph.Initializer(in); });
 }
 
+// Results may pass the limit if they are at most so many times the inputs: packed weights are
+// unpacked (uint4 to int32), while shapes do not become tensors.
+constexpr size_t kUnpacking = 8;
+
 // Runs the node alone; false if it fails or makes too much.
 bool FoldNode(Graph& graph, const Node& node, size_t limit) {
   Graph one;
   one.nodes = {node};
+  size_t bytes = 0;
   for (const std::string& in : node.inputs)
-    if (!in.empty()) one.initializers[in] = graph.initializers.at(in);
+    if (!in.empty()) bytes += (one.initializers[in] = graph.initializers.at(in)).bytes();
+  limit = std::max(limit, kUnpacking * bytes);
   std::vector<std::string> names;
   for (const std::string& out : node.outputs)
     if (!out.empty()) {
@@ -81,15 +87,37 @@ bool TakeBranch(Graph& graph, size_t at) {
   return true;
 }
 
+// Large constants that nobody needs any more go at once, so that what unpacking makes on its way
+// does not add up.
+void DropLarge(Graph& graph, const std::vector<std::string>& names) {
+  constexpr size_t kLarge = 1 << 16;
+  for (const std::string& name : names) {
+    const Tensor* t = graph.Initializer(name);
+    if (!t || t->bytes() < kLarge) continue;
+    const auto is = [&](const auto& value) { return value.name == name; };
+    const auto uses = [&](const Node& node) {
+      const auto captured = Captures(node);
+      return std::find(node.inputs.begin(), node.inputs.end(), name) != node.inputs.end() ||
+             std::find(captured.begin(), captured.end(), name) != captured.end();
+    };
+    if (std::none_of(graph.outputs.begin(), graph.outputs.end(), is) &&
+        std::none_of(graph.nodes.begin(), graph.nodes.end(), uses))
+      graph.initializers.erase(name);
+  }
+}
+
 }  // namespace
 
 void FoldConstants(Graph& graph, size_t limit) {
   for (size_t i = 0; i < graph.nodes.size();) {
     if (TakeBranch(graph, i)) continue;
-    if (IsFoldable(graph, graph.nodes[i]) && FoldNode(graph, graph.nodes[i], limit))
+    if (IsFoldable(graph, graph.nodes[i]) && FoldNode(graph, graph.nodes[i], limit)) {
+      const std::vector<std::string> inputs = std::move(graph.nodes[i].inputs);
       graph.nodes.erase(graph.nodes.begin() + i);
-    else
+      DropLarge(graph, inputs);
+    } else {
       ++i;
+    }
   }
   RemoveCopies(graph);
   RemoveUnused(graph);

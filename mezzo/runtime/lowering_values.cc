@@ -20,7 +20,8 @@ int32_t CodeOf(float bound, const CodeValue& grid) {
 // Nodes that weights pass through on their way from an initializer.
 bool MayPrepareConstants(const Node& node) {
   static const std::set<std::string> kOps = {"QuantizeLinear", "Transpose", "Reshape", "Squeeze",
-                                             "Unsqueeze",      "Identity",  "Cast",    "Flatten"};
+                                             "Unsqueeze",      "Identity",  "Cast",    "Flatten",
+                                             "Gather",         "Add",       "Mul",     "Slice"};
   return node.domain.empty() && kOps.contains(node.op_type);
 }
 
@@ -106,7 +107,7 @@ std::optional<WeightCodes> Lowering::WeightsOf(const std::string& value) {
   const Node* node = Producer(value);
   if (!node || !node->Is("DequantizeLinear") || node->Int("block_size", 0) != 0) return {};
   WeightCodes w;
-  w.codes = Evaluate(node->inputs[0]);
+  w.codes = Widen4(Evaluate(node->inputs[0]));
   const Tensor scale = Evaluate(node->inputs[1]);
   if (!w.codes.defined() || !IsCode(w.codes.dtype())) return {};
   if (!scale.defined() || scale.dtype() != DType::kFloat32) return {};

@@ -65,7 +65,7 @@ struct Session::Program {
   // `outer` is the program around this one, null for the outermost.
   Program(const Graph& g, const SessionOptions& o, const Program* outer) : graph(g), options(o) {
     for (const auto& [name, tensor] : g.initializers)
-      constants.emplace_back(NewSlot(name, true), tensor);
+      constants.emplace_back(NewSlot(name, true), Widen4(tensor));
     for (const ValueInfo& in : g.inputs) input_slots.push_back(NewSlot(in.name, false));
     captures = Captures(g);
     for (const std::string& name : captures) {
@@ -82,6 +82,11 @@ struct Session::Program {
     const OpEntry* op = OpTable::Get().Find(node.domain, node.op_type);
     Require(op, "node ", node.name, ": operator ", node.domain, node.domain.empty() ? "" : ":",
             node.op_type, " is not supported");
+    for (const std::string& in : node.inputs) {
+      const Tensor* t = node.Is("QuantizeLinear") ? graph.Initializer(in) : nullptr;
+      Require(!t || !IsPacked(t->dtype()), "node ", node.name, ": QuantizeLinear to ",
+              Name(t ? t->dtype() : DType::kNone), " is not supported");
+    }
     auto step = std::make_unique<Step>();
     step->node = &node;
     step->op = *op;

@@ -25,9 +25,14 @@ enum class DType : uint8_t {
   kUInt32 = 12,
   kUInt64 = 13,
   kBFloat16 = 16,
+  kUInt4 = 21,
+  kInt4 = 22,
 };
 
-// Bytes an element takes; 0 for a type that tensors cannot hold.
+// Two elements a byte, the first in the low half. Files hold them; sessions widen them to bytes.
+constexpr bool IsPacked(DType t) { return t == DType::kUInt4 || t == DType::kInt4; }
+
+// Bytes an element takes; 0 for a type that tensors cannot hold, or hold two a byte.
 constexpr size_t SizeOf(DType t) {
   switch (t) {
     case DType::kUInt8:
@@ -50,6 +55,11 @@ constexpr size_t SizeOf(DType t) {
     default:
       return 0;
   }
+}
+
+// Bytes that `count` elements take; 0 for a type that tensors cannot hold.
+constexpr size_t StorageBytes(DType t, size_t count) {
+  return IsPacked(t) ? (count + 1) / 2 : count * SizeOf(t);
 }
 
 constexpr std::string_view Name(DType t) {
@@ -82,6 +92,10 @@ constexpr std::string_view Name(DType t) {
       return "uint64";
     case DType::kBFloat16:
       return "bfloat16";
+    case DType::kUInt4:
+      return "uint4";
+    case DType::kInt4:
+      return "int4";
     case DType::kNone:
       return "none";
   }

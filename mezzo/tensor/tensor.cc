@@ -115,7 +115,7 @@ std::string ToString(const Shape& shape) {
 
 Tensor::Tensor(DType dtype, Shape shape, Layout layout)
     : dtype_(dtype), layout_(layout), shape_(std::move(shape)), numel_(NumElements(shape_)) {
-  Require(SizeOf(dtype) > 0, "a tensor cannot hold ", Name(dtype));
+  Require(SizeOf(dtype) > 0 || IsPacked(dtype), "a tensor cannot hold ", Name(dtype));
   Require(numel_ <= std::numeric_limits<int64_t>::max() / 16, "shape ", ToString(shape_),
           " has too many elements");
   storage_ = Allocate(bytes());
@@ -181,6 +181,7 @@ void Tensor::CheckType(DType want) const {
 Tensor Cast(const Tensor& t, DType to) {
   if (t.dtype() == to) return t;
   if (t.layout() != Layout::kPlain) return Cast(t.ToLayout(Layout::kPlain), to);
+  if (IsPacked(t.dtype())) return Cast(Widen4(t), to);
   if (IsHalf(t.dtype())) return Cast(WidenHalf(t), to);
   if (IsHalf(to)) return NarrowToHalf(Cast(t, DType::kFloat32), to);
   Tensor out(to, t.shape());
@@ -191,6 +192,31 @@ Tensor Cast(const Tensor& t, DType to) {
       for (int64_t i = 0; i < t.numel(); ++i) y[i] = CastValue<To>(x[i]);
     });
   });
+  return out;
+}
+
+Tensor Narrow4(const Tensor& bytes) {
+  const bool is_signed = bytes.dtype() == DType::kInt8;
+  Require(is_signed || bytes.dtype() == DType::kUInt8, "4-bit codes are made of bytes, not of ",
+          Name(bytes.dtype()));
+  Tensor out = Tensor::Zeros(is_signed ? DType::kInt4 : DType::kUInt4, bytes.shape());
+  const auto* x = static_cast<const uint8_t*>(bytes.raw());
+  auto* y = static_cast<uint8_t*>(out.raw());
+  for (int64_t i = 0; i < bytes.numel(); ++i)
+    y[i / 2] = static_cast<uint8_t>(y[i / 2] | (x[i] & 15) << i % 2 * 4);
+  return out;
+}
+
+Tensor Widen4(const Tensor& t) {
+  if (!IsPacked(t.dtype())) return t;
+  const bool is_signed = t.dtype() == DType::kInt4;
+  Tensor out(is_signed ? DType::kInt8 : DType::kUInt8, t.shape());
+  const auto* x = static_cast<const uint8_t*>(t.raw());
+  auto* y = static_cast<uint8_t*>(out.raw());
+  for (int64_t i = 0; i < t.numel(); ++i) {
+    const int code = x[i / 2] >> i % 2 * 4 & 15;
+    y[i] = static_cast<uint8_t>(is_signed ? (code ^ 8) - 8 : code);
+  }
   return out;
 }
 

@@ -66,7 +66,7 @@ class Tensor {
   size_t rank() const { return shape_.size(); }
   int64_t dim(size_t i) const { return shape_[i]; }
   int64_t numel() const { return numel_; }
-  size_t bytes() const { return static_cast<size_t>(numel_) * SizeOf(dtype_); }
+  size_t bytes() const { return StorageBytes(dtype_, static_cast<size_t>(numel_)); }
 
   // Checked access: throws UsageError if T is not the element type.
   template <class T>
@@ -113,8 +113,14 @@ class Tensor {
 };
 
 // The elements as another type; real to integer truncates as ONNX Cast does (saturating, NaN to 0),
-// real to bool is x != 0. float16 and bfloat16 are converted here and nowhere else.
+// real to bool is x != 0; no result has 4 bits. float16 and bfloat16 are converted here and nowhere
+// else.
 Tensor Cast(const Tensor& t, DType to);
+
+// uint8 codes of 0 to 15 as uint4, int8 ones of -8 to 7 as int4 (the upper bits are dropped); and
+// back, other tensors as they are.
+Tensor Narrow4(const Tensor& bytes);
+Tensor Widen4(const Tensor& t);
 
 // The values of an integer tensor (int32 or int64), for shapes, axes and the like.
 std::vector<int64_t> ToInts(const Tensor& t);

@@ -14,7 +14,6 @@
 #include <vector>
 
 #include "mezzo/algorithm/distortion.h"
-#include "mezzo/evaluate/dataset.h"
 
 namespace mezzo {
 
