@@ -1,3 +1,6 @@
+// One planner: its steps hand each other the base network, options, sensitivities and samples, so
+// that a file apiece would be a struct of all these and functions over it. What can stand alone
+// does: mixed/, sensitivity/, planner.cc.
 #include "mezzo/cli/plan_network.h"
 
 #include <algorithm>
@@ -9,6 +12,7 @@
 #include "mezzo/algorithm/bias_correction.h"
 #include "mezzo/algorithm/mixed/activation_formats.h"
 #include "mezzo/algorithm/mixed/network.h"
+#include "mezzo/algorithm/pack_weights.h"
 #include "mezzo/base/files.h"
 #include "mezzo/base/progress.h"
 #include "mezzo/cli/int8_setup.h"
@@ -20,12 +24,13 @@ namespace {
 
 constexpr size_t kKeptOutputs = size_t{64} << 20, kTuningBytes = size_t{64} << 20;
 
-size_t OnnxBytes(const Model& model) {
-  const TemporaryFolder folder;
-  size_t n = 0;
-  for (const auto& path : WriteOnnx(model, folder.path() / "m.onnx"))
-    n += std::filesystem::file_size(path);
-  return n;
+// What weights may be besides float32 and int8.
+constexpr const char* kFormats = "nf6,nf5,nf4,nf4/32,nf3/32,nf2/32";
+
+// The file's bytes, with weights packed as they will be written.
+int64_t FileBytes(Model model, const Plan& plan) {
+  PackWeights(model, plan);
+  return static_cast<int64_t>(OnnxBytes(model));
 }
 
 // Samples, and the float model's outputs on them, made once.
@@ -117,24 +122,27 @@ class NetworkPlanner : public Planner {
     clock_.Begin("rounding weights");
     NetworkOptionsTask task;
     task.formats = {"float32", "int8"};
-    std::stringstream wanted(o_.formats);
-    const std::vector<std::string> all = AllWeightFormats();
+    std::stringstream wanted(o_.formats.empty() ? kFormats : o_.formats);
     for (std::string f; std::getline(wanted, f, ',');) {
       if (f == "float32" || f == "int8") continue;
-      Require(std::find(all.begin(), all.end(), f) != all.end(), "--formats: got ", f);
+      ParseWeightOption(f);
       task.formats.push_back(f);
     }
-    if (o_.formats.empty()) task.formats.insert(task.formats.end(), all.begin(), all.end());
     task.sample = setup_.task.calibration;
     task.count = std::min<size_t>(setup_.task.calibration_count, 128);
     task.threads = setup_.threads;
     layers_ = MakeNetworkOptions(base_, task);
+    std::map<std::string, int64_t> shared;
     for (const NetworkLayer& l : layers_) {
       inputs_.push_back(l.input);
       least_.push_back(INT64_MAX);
-      for (const NetworkOption& o : l.options) least_.back() = std::min(least_.back(), o.bytes);
+      for (const NetworkOption& o : l.options) {
+        least_.back() = std::min(least_.back(), o.bytes);
+        shared.insert(o.shared.begin(), o.shared.end());
+      }
     }
-    int8_bytes_ = static_cast<int64_t>(OnnxBytes(base_.quantized));
+    for (const auto& [name, bytes] : shared) shared_bytes_ += bytes;
+    int8_bytes_ = FileBytes(base_.quantized, base_.plan);
     MeasureTimes();
   }
 
@@ -252,7 +260,7 @@ class NetworkPlanner : public Planner {
       LayerChoices layer{layers_[l].node, {}, ""};
       for (size_t i = 0; i < layers_[l].options.size(); ++i) {
         const NetworkOption& o = layers_[l].options[i];
-        layer.options.push_back({o.name, o.bits, 0, {}, scores[l][i], false});
+        layer.options.push_back({o.name, o.stored_bits, 0, {}, scores[l][i], false});
       }
       all.push_back(std::move(layer));
     }
@@ -263,19 +271,14 @@ class NetworkPlanner : public Planner {
     const NetworkOption& o = layers_[l].options[i];
     if (budget == "size") return o.bytes - least_[l];
     if (budget == "latency") return o.name == "float32" ? times_[l].second : times_[l].first;
-    const int64_t bits = o.name == "float32" ? 32 * 32 : WeightBits(o.name) * 8;
+    const int64_t bits = o.name == "float32" ? 32 * 32 : o.bits * 8;
     return layers_[l].macs * bits;
-  }
-  // "int4/32": 4
-  static int64_t WeightBits(const std::string& name) {
-    const size_t digit = name.find_first_of("0123456789");
-    return name[digit] - '0';
   }
   int64_t Rest(const std::string& budget) const override {
     if (budget == "latency") return rest_ns_;
     int64_t rest = 0;
     if (budget == "size") {
-      rest = int8_bytes_ + uncounted_;
+      rest = int8_bytes_ + shared_bytes_ + uncounted_;
       for (const int64_t least : least_) rest += least;
     }
     return rest;
@@ -302,17 +305,18 @@ class NetworkPlanner : public Planner {
     return ApplyPlan(base_.prepared, *plan, &plan->notes);
   }
 
-  PlanPoint Measured(const Model& model, const std::vector<size_t>& options, double predicted) {
+  PlanPoint Measured(const Model& model, const Plan& plan, const std::vector<size_t>& options,
+                     double predicted) {
     PlanPoint p;
     p.predicted_loss = predicted;
-    p.bytes = static_cast<double>(OnnxBytes(model));
+    p.bytes = static_cast<double>(FileBytes(model, plan));
     const Graph lowered = LowerToIntegers(model.graph, nullptr);
     p.metric = setup_.task.metric(lowered).metric;
     p.output_loss = held_out_->Loss(lowered);
     double bits = 0, weights = 0;
     for (size_t l = 0; l < layers_.size(); ++l) {
       const auto n = static_cast<double>(layers_[l].ranked.weight.numel());
-      bits += n * layers_[l].options[options[l]].bits;
+      bits += n * layers_[l].options[options[l]].stored_bits;
       weights += n;
     }
     p.average_bits = bits / weights;
@@ -320,7 +324,8 @@ class NetworkPlanner : public Planner {
   }
   PlanPoint Weigh(const std::vector<size_t>& options, double predicted) override {
     Plan plan;
-    return Measured(Build(options, &plan), options, predicted);
+    const Model model = Build(options, &plan);
+    return Measured(model, plan, options, predicted);
   }
 
   // The loss on calibration samples, with each option's own fit.
@@ -380,7 +385,7 @@ class NetworkPlanner : public Planner {
     for (size_t l = 0; l < layers_.size(); ++l)
       plan_.nodes[layers_[l].node].sensitivity = choices_[l].options[choice_.options[l]].loss;
     clock_.Begin("measuring the model");
-    const PlanPoint p = Measured(model_, choice_.options, choice_.loss);
+    const PlanPoint p = Measured(model_, plan_, choice_.options, choice_.loss);
     const Graph lowered = LowerToIntegers(model_.graph, nullptr);
     const double ns =
         1e6 * MedianLatencies(Session(graph(), {setup_.threads}),
@@ -398,7 +403,7 @@ class NetworkPlanner : public Planner {
   // Bytes of the file above its budget.
   int64_t SizeExcess() const {
     for (const Budget& b : limits_)
-      if (b.name == "size") return static_cast<int64_t>(OnnxBytes(model_)) - b.limit;
+      if (b.name == "size") return FileBytes(model_, plan_) - b.limit;
     return 0;
   }
 
@@ -444,7 +449,7 @@ class NetworkPlanner : public Planner {
           b.push_back(truth[l][i]);
         }
         ranking.by_option.push_back(RankCorrelation(a, b));
-        if (WeightBits(o.name) > 4) continue;
+        if (o.bits > 4) continue;
         all.insert(all.end(), a.begin(), a.end());
         all_true.insert(all_true.end(), b.begin(), b.end());
       }
@@ -486,7 +491,7 @@ class NetworkPlanner : public Planner {
   std::optional<TuningSet> tuning_;
   Model model_;  // with the precisions chosen
   Plan plan_;
-  int64_t int8_bytes_ = 0, uncounted_ = 0, rest_ns_ = 0, float_ns_ = 0;
+  int64_t int8_bytes_ = 0, shared_bytes_ = 0, uncounted_ = 0, rest_ns_ = 0, float_ns_ = 0;
   std::vector<int64_t> least_;                      // by layer, of its options' bytes
   std::vector<std::pair<int64_t, int64_t>> times_;  // by layer: ns in int8 and in float
 };

@@ -1,3 +1,6 @@
+// The bound, the search and the improvement of choices under several budgets share the problem as
+// doubles and as whole numbers, the multipliers and the incumbent; apart they would pass all of it
+// to each other.
 #include "mezzo/solver/several.h"
 
 #include <algorithm>

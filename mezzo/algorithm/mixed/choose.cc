@@ -54,6 +54,8 @@ Choice ChooseOptions(const std::vector<LayerChoices>& layers, const std::vector<
                      const KnapsackLimits& limits) {
   const Rounded rounded = Round(layers);
   KnapsackAnswer answer = SolveKnapsack(rounded.classes, Limits(budgets), limits);
+  for (const Budget& b : budgets)  // the rest alone is too much
+    if (b.limit < b.base) answer.feasible = false;
   std::string smallest;
   for (size_t b = 0; b < budgets.size(); ++b)
     smallest += Cat(b ? ", " : "", budgets[b].name, " ", budgets[b].limit, " (at least ",

@@ -48,6 +48,8 @@ std::string Refusal(const std::vector<LayerChoices>& layers, int64_t limit) {
 
 TEST(ChooseOptions, SaysTheSmallestBudget) {
   EXPECT_NE(Refusal({Layer("a", 1, 0.1, 100)}, 80).find("at least 90"), std::string::npos);
+  EXPECT_NE(Refusal({Layer("a", 1, 0.1, 100)}, 30).find("at least 90"), std::string::npos);
+  EXPECT_NE(Refusal({Layer("a", 1, 0.1, 0)}, 30).find("at least 40"), std::string::npos);
 }
 
 TEST(ChooseOptions, NamesLossesThatAreNone) {

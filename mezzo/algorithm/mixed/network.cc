@@ -1,102 +1,72 @@
 #include "mezzo/algorithm/mixed/network.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 
+#include "mezzo/algorithm/apply_plan.h"
 #include "mezzo/algorithm/mixed/fit_channels.h"
 #include "mezzo/algorithm/moments.h"
+#include "mezzo/algorithm/narrow_weights.h"
+#include "mezzo/algorithm/pack_weights.h"
 #include "mezzo/algorithm/planned_codes.h"
+#include "mezzo/algorithm/round_layers.h"
 #include "mezzo/algorithm/sites.h"
 #include "mezzo/algorithm/weights.h"
+#include "mezzo/import/onnx_writer.h"
 
 namespace mezzo {
 namespace {
 
-// code * scale by channel, less the weight.
-Tensor Delta(const Node& node, const Tensor& weight, const Tensor& codes,
-             const std::vector<float>& scales) {
-  const WeightRows rows(node, weight);
-  Tensor d(DType::kFloat32, weight.shape());
-  for (int64_t o = 0; o < rows.channels; ++o)
-    for (int64_t k = 0; k < rows.depth; ++k) {
-      const int64_t at = rows.At(o, k);
-      d.data<float>()[at] =
-          scales[o] * static_cast<float>(codes.data<int8_t>()[at]) - weight.data<float>()[at];
-    }
-  return d;
-}
-
 // Bits a weight that an ideal coder would need for these codes.
-double Entropy(const Tensor& codes) {
+double Entropy(const std::vector<int8_t>& codes) {
   std::vector<double> count(256);
-  for (const int8_t c : codes.span<int8_t>()) ++count[static_cast<uint8_t>(c)];
+  for (const int8_t c : codes) ++count[static_cast<uint8_t>(c)];
+  const auto all = static_cast<double>(codes.size());
   double bits = 0;
   for (const double n : count)
-    if (n > 0) bits -= n / double(codes.numel()) * std::log2(n / double(codes.numel()));
+    if (n > 0) bits -= n / all * std::log2(n / all);
   return bits;
 }
 
-// The plan of a weight in `bits` bits (to be replaced).
-NodePlan NarrowPlan(const Node& node, const Tensor& weight, const NodePlan& base, int bits) {
-  NodePlan p = base;
-  const int qmax = (1 << (bits - 1)) - 1;
-  const WeightRows rows(node, weight);
-  const float* w = weight.data<float>();
-  p.weight_codes.assign(weight.numel(), 0);
-  for (int64_t o = 0; o < rows.channels; ++o) {
-    float a = 0, bs = 1;
-    for (int64_t k = 0; k < rows.depth; ++k) a = std::max(a, std::fabs(w[rows.At(o, k)]));
-    const auto code = [&](int64_t k, float s) {
-      return std::clamp(std::nearbyint(w[rows.At(o, k)] / s), -(float)qmax, (float)qmax);
-    };
-    double best = INFINITY;
-    for (int t = 0; t < 24; ++t) {
-      const float s = std::max(a * (1 - t * 0.03f) / qmax, 1e-30f);
-      double e = 0;
-      for (int64_t k = 0; k < rows.depth; ++k) {
-        const double d = w[rows.At(o, k)] - code(k, s) * s;
-        e += d * d;
-      }
-      if (e < best) best = e, bs = s;
-    }
-    p.weight_scales[o] = bs;
-    for (int64_t k = 0; k < rows.depth; ++k)
-      p.weight_codes[rows.At(o, k)] = static_cast<int8_t>(code(k, bs));
-  }
-  return p;
+Tensor Less(Tensor q, const Tensor& w) {
+  for (int64_t i = 0; i < w.numel(); ++i) q.data<float>()[i] -= w.data<float>()[i];
+  return q;
 }
 
 class OptionMaker {
  public:
-  OptionMaker(const Int8Result& base, const NetworkOptionsTask& task) : base_(base), task_(task) {}
+  OptionMaker(const Int8Result& base, const NetworkOptionsTask& task)
+      : base_(base), task_(task), int8_bytes_(static_cast<int64_t>(OnnxBytes(base.quantized))) {}
 
   NetworkLayer Make(const Node& node, const Moments& moments) const {
-    const NodePlan& plan = base_.plan.nodes.at(node.name);
     const Tensor& weight = *base_.prepared.graph.Initializer(node.inputs[1]);
+    const RoundingBasis basis(moments, task_.threads);
     NetworkLayer layer{node.name, node.op_type, node.inputs[0], base_.macs.at(node.name), {}, {},
                        {}};
     layer.ranked = {node.name, weight, {}, {}, {}};
-    const auto channels = static_cast<int64_t>(plan.weight_scales.size());
-    const int64_t int8_bytes = weight.numel() + 4 * channels;
-    for (const std::string& format : task_.formats) {
-      NetworkOption option{format, {}, 32, 4 * weight.numel() - int8_bytes};
-      Tensor delta = Tensor::Zeros(DType::kFloat32, weight.shape()), shift;
+    const auto channels = static_cast<double>(base_.plan.nodes.at(node.name).weight_scales.size());
+    const double int8_bits = 8.0 + 32 * channels / static_cast<double>(weight.numel());
+    for (const std::string& name : task_.formats) {
+      NetworkOption option{name, {}, 32, 32, 0, {}};
+      Tensor delta, shift;
       double entropy = 32;
-      if (format == "float32") {
+      if (name == "float32") {
         option.plan.reason = "chosen: float32";
+        option.bytes = FloatBytes(node.name);
+        delta = Tensor::Zeros(DType::kFloat32, weight.shape());
       } else {
-        const int bits = format == "int8" ? 8 : format[3] - '0';
-        option.plan = bits == 8 ? plan : NarrowPlan(node, weight, plan, bits);
+        const WeightOption wanted = ParseWeightOption(name);
+        option.plan = base_.plan.nodes.at(node.name);
         option.plan.bias_shift.clear();
-        const Tensor codes = PlannedCodes(node, weight, option.plan, option.plan.weight_scales,
-                                          base_.plan.limit_pairs);
-        option.bytes = (weight.numel() * bits + 7) / 8 + 4 * channels - int8_bytes;
-        option.bits = 8.0 * static_cast<double>(option.bytes + int8_bytes) /
-                      static_cast<double>(weight.numel());
-        entropy = Entropy(codes);
-        shift = Fit(node, weight, codes, moments, option.plan, delta);
+        option.bits = wanted.format->bits;
+        if (wanted.format->narrow()) Narrow(node, weight, wanted, basis, option);
+        option.stored_bits =
+            int8_bits + 8 * static_cast<double>(option.bytes) / static_cast<double>(weight.numel());
+        shift = Fit(node, weight, moments, option.plan, delta);
+        entropy = Entropy(option.plan.weight_codes);
       }
-      layer.ranked.bits.push_back(option.bits);
+      layer.ranked.bits.push_back(option.stored_bits);
       layer.ranked.entropies.push_back(entropy);
       layer.ranked.deltas.push_back(std::move(delta));
       layer.shifts.push_back(std::move(shift));
@@ -106,17 +76,44 @@ class OptionMaker {
   }
 
  private:
+  // What the file grows by if this layer alone is in float, with its neighbours' Q/DQ pairs.
+  int64_t FloatBytes(const std::string& node) const {
+    Plan plan = base_.plan;
+    plan.nodes.at(node) = {};
+    return static_cast<int64_t>(OnnxBytes(ApplyPlan(base_.prepared, plan))) - int8_bytes_;
+  }
+
+  void Narrow(const Node& node, const Tensor& weight, const WeightOption& wanted,
+              const RoundingBasis& basis, NetworkOption& option) const {
+    const int64_t group = GroupSize(node, weight, *wanted.format, wanted.group);
+    SetWeights(option.plan, *wanted.format, group,
+               QuantizeWeights(node, weight, *wanted.format, group, base_.plan.limit_pairs, &basis,
+                               task_.threads));
+    const PackedBytes bytes =
+        BytesOfPacked(base_.quantized, base_.plan, node.name, *wanted.format, group);
+    option.bytes = bytes.own;
+    option.shared = bytes.shared;
+  }
+
   // Fits the plan's scales and bias; leaves what is left of the weight's change in `delta`.
-  Tensor Fit(const Node& node, const Tensor& weight, const Tensor& codes, const Moments& moments,
-             NodePlan& plan, Tensor& delta) const {
+  Tensor Fit(const Node& node, const Tensor& weight, const Moments& moments, NodePlan& plan,
+             Tensor& delta) const {
+    if (plan.weight_codes.empty()) {
+      const Tensor codes =
+          PlannedCodes(node, weight, plan, plan.weight_scales, base_.plan.limit_pairs);
+      plan.weight_codes.assign(codes.span<int8_t>().begin(), codes.span<int8_t>().end());
+    }
+    const auto dequantized = [&] {
+      NarrowWeights q;
+      q.scales = plan.weight_scales;
+      q.codes = plan.weight_codes;
+      return DequantizeWeights(node, weight, q);
+    };
     const bool shifted = !node.Is("MatMul");
-    delta = Delta(node, weight, codes, plan.weight_scales);
-    Tensor quantized = delta.Clone();
-    for (int64_t i = 0; i < weight.numel(); ++i)
-      quantized.data<float>()[i] += weight.data<float>()[i];
-    const ChannelFit fit = FitChannels(node, weight, quantized, moments, shifted, task_.threads);
+    const ChannelFit fit =
+        FitChannels(node, weight, dequantized(), moments, shifted, task_.threads);
     for (size_t o = 0; o < fit.scale.size(); ++o) plan.weight_scales[o] *= fit.scale[o];
-    delta = Delta(node, weight, codes, plan.weight_scales);
+    delta = Less(dequantized(), weight);
     if (!shifted) return {};
     plan.bias_shift = fit.shift;
     return Tensor::Vector(fit.shift);
@@ -124,11 +121,24 @@ class OptionMaker {
 
   const Int8Result& base_;
   const NetworkOptionsTask& task_;
+  const int64_t int8_bytes_;
 };
 
 }  // namespace
 
-std::vector<std::string> AllWeightFormats() { return {"int6", "int5", "int4", "int3", "int2"}; }
+WeightOption ParseWeightOption(const std::string& name) {
+  const size_t slash = name.find('/');
+  WeightOption option{FindWeightFormat(name.substr(0, slash))};
+  const char* end = name.data() + name.size();
+  bool good = option.format != nullptr;
+  if (slash != std::string::npos) {
+    const auto parsed = std::from_chars(name.data() + slash + 1, end, option.group);
+    good = good && parsed.ec == std::errc() && parsed.ptr == end && option.group > 1;
+  }
+  Require(good, "format '", name, "': needs float32 or one of ", WeightFormatNames(),
+          ", with /32 or the like for inputs that share a step");
+  return option;
+}
 
 std::vector<NetworkLayer> MakeNetworkOptions(const Int8Result& base,
                                              const NetworkOptionsTask& task) {

@@ -8,15 +8,18 @@
 
 #include "mezzo/algorithm/int8_workflow.h"
 #include "mezzo/algorithm/sensitivity/rankings.h"
+#include "mezzo/format/weight_format.h"
 
 namespace mezzo {
 
 // One precision of one layer.
 struct NetworkOption {
-  std::string name;  // "float32", "int8", "int4/32"
+  std::string name;  // "float32", "int8", "nf4/32"
   NodePlan plan;
-  double bits = 32;   // of a weight as stored, scales included
-  int64_t bytes = 0;  // of the file, beyond what the layer takes in int8; may be negative
+  int64_t bits = 32;        // of a weight's code
+  double stored_bits = 32;  // of a weight, scales and all else included
+  int64_t bytes = 0;        // of the file, beyond what the layer takes in int8; may be negative
+  std::map<std::string, int64_t> shared;  // by name: once for all layers that need it
 };
 
 struct NetworkLayer {
@@ -27,11 +30,16 @@ struct NetworkLayer {
   std::vector<Tensor> shifts;  // by option: what its fit adds to the output channels, or absent
 };
 
-// Bit widths of each format and their group sizes: "int4", "int4/32", ...
-std::vector<std::string> AllWeightFormats();
+// "nf4", "nf4/32": a weight format, and inputs that share a step.
+struct WeightOption {
+  const WeightFormat* format;
+  int64_t group = 0;
+};
+// UsageError for a format that is none.
+WeightOption ParseWeightOption(const std::string& name);
 
 struct NetworkOptionsTask {
-  std::vector<std::string> formats;  // of AllWeightFormats, "int8" and "float32"
+  std::vector<std::string> formats;  // "float32", or as ParseWeightOption takes them
   SampleFn sample;                   // for the moments of what layers read
   size_t count = 0;
   size_t moment_bytes = size_t{96} << 20;
@@ -41,8 +49,8 @@ struct NetworkOptionsTask {
 
 // Each option's scales, and where the layer can take a shift its bias, are those that bring the
 // output nearest to the float layer's on what that reads; the deltas are of what is left. Of each
-// layer that `base` quantizes and that has a weight, in the order of the graph. The int8
-// option is the base plan's. Memory: a float32 copy of the weights for each option.
+// layer that `base` quantizes and that has a weight, in the order of the graph. The int8 option has
+// the base plan's codes. Memory: a float32 copy of the weights for each option.
 std::vector<NetworkLayer> MakeNetworkOptions(const Int8Result& base,
                                              const NetworkOptionsTask& task);
 

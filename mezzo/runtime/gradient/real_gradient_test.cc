@@ -121,7 +121,7 @@ class Comparison {
     const double up = (loss(h / 4) - at_) / (h / 4), down = (at_ - loss(-h / 4)) / (h / 4);
     const double d = (up + down) / 2;
     const double tolerance =
-        8 * noise_ / h + 3 * std::fabs(far - d) + std::fabs(up - down) + std::fabs(g) / 1000;
+        8 * noise_ / h + 3 * std::fabs(far - d) + std::fabs(up - down) + std::fabs(g) / 100;
     EXPECT_NEAR(g, d, tolerance) << name << ", step " << h << ": " << far << "; a quarter: " << down
                                  << " and " << up;
     return tolerance / std::fabs(d);
