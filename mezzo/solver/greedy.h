@@ -50,11 +50,6 @@ struct Relaxation {
 // `budget` is at least hulls.cost.
 Relaxation Relax(const Hulls& hulls, int64_t budget);
 
-// The fraction rounded up, for denominator > 0.
-inline int64_t CeilDivide(Int128 numerator, int64_t denominator) {
-  return static_cast<int64_t>(numerator / denominator + (numerator % denominator > 0));
-}
-
 // The relaxation's optimum rounded up: no choice that fits loses less.
 inline int64_t LowerBound(const Relaxation& r) {
   return CeilDivide(static_cast<Int128>(r.loss) * r.cost - static_cast<Int128>(r.gain) * r.room,

@@ -36,7 +36,9 @@ SearchResult SolveSeveralBudgets(const Problem& problem, const KnapsackLimits& l
                      return a.loss < b.loss;
                    })->loss;
   }
-  const Multipliers multipliers = FindMultipliers(classes, problem.budgets, problem.budget_count);
+  Multipliers multipliers = FindMultipliers(classes, problem.budgets, problem.budget_count);
+  for (size_t b = 0; b < problem.budget_count; ++b)  // so that the bound holds for the real budget
+    if (problem.budgets[b] == kMaxSum) multipliers.prices[b] = 0;
   answer.certificate.multipliers.assign(multipliers.prices.begin(),
                                         multipliers.prices.begin() + problem.budget_count);
   answer.certificate.denominator = multipliers.scale;

@@ -8,8 +8,6 @@
 namespace mezzo {
 namespace {
 
-constexpr int64_t kMaxSum = int64_t{1} << 61;
-
 void CheckOption(const KnapsackClass& c, const KnapsackOption& option, size_t budget_count) {
   Require(option.costs.size() == budget_count, "knapsack: option '", option.name, "' of class '",
           c.name, "' has ", option.costs.size(), " costs, needs one for each of ", budget_count,
@@ -90,7 +88,7 @@ Problem MakeProblem(const std::vector<KnapsackClass>& classes,
   Problem problem{budgets.size(), {}, {}, {}};
   for (size_t b = 0; b < budgets.size(); ++b) {
     Require(budgets[b] >= 0, "knapsack: budget ", b, " is negative: ", budgets[b]);
-    problem.budgets[b] = budgets[b];
+    problem.budgets[b] = std::min(budgets[b], kMaxSum);
   }
 
   std::vector<int64_t> sums(1 + budgets.size());

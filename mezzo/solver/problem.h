@@ -2,6 +2,7 @@
 // gone.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <vector>
@@ -13,7 +14,15 @@ namespace mezzo {
 constexpr size_t kMaxBudgets = 4;
 using Costs = std::array<int64_t, kMaxBudgets>;  // those beyond the number of budgets are 0
 
+constexpr int64_t kMaxSum = int64_t{1} << 61;
+
 __extension__ using Int128 = __int128;  // holds a product of two sums
+
+// The fraction rounded up, for denominator > 0; at most 2^62 either way.
+inline int64_t CeilDivide(Int128 numerator, int64_t denominator) {
+  const Int128 quotient = numerator / denominator + (numerator % denominator > 0);
+  return static_cast<int64_t>(std::clamp<Int128>(quotient, -(Int128{1} << 62), Int128{1} << 62));
+}
 
 struct Item {
   int64_t loss;
@@ -23,7 +32,7 @@ struct Item {
 
 struct Problem {
   size_t budget_count;
-  Costs budgets;
+  Costs budgets;                           // at most kMaxSum, which no sum of costs exceeds
   std::vector<std::vector<Item>> classes;  // none empty; sorted by the first cost, none dominated
   std::vector<int> class_of;  // for each of the caller's classes the one that it became
 };

@@ -1,25 +1,21 @@
-// The bound, the search and the improvement of choices under several budgets share the problem as
-// doubles and as whole numbers, the multipliers and the incumbent; apart they would pass all of it
-// to each other.
 #include "mezzo/solver/several.h"
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <cmath>
 #include <cstdlib>
 
+#include "mezzo/solver/prices.h"
 #include "mezzo/solver/repair.h"
 
 namespace mezzo {
 namespace {
 
 constexpr size_t kFirstCore = 16;
-constexpr size_t kPrices = 8;     // multipliers that are tested at once
-constexpr size_t kNewPrices = 4;  // at most, for each decided class
-constexpr size_t kFewStates = 64;
-constexpr size_t kNeighbours =
-    48;  // states before one that may dominate it; more would rarely find one
+constexpr size_t kPrices = 8;       // multipliers that are tested at once
+constexpr size_t kNewPrices = 4;    // at most, for each decided class
+constexpr size_t kFewStates = 64;   // for so few no new multipliers are sought
+constexpr size_t kNeighbours = 48;  // states before one that are asked if they dominate it
 
 // Costs and losses are differences from the choice of least priced sum.
 struct State {
@@ -43,43 +39,12 @@ struct Layer {
   std::vector<Origin> origins;
 };
 
-// Multipliers and what the undecided classes add to a priced sum at least.
-struct Price {
-  Price(const Multipliers& m, const ClassItems& undecided) : multipliers(m), rest(0) {
-    for (size_t b = 0; b < kMaxBudgets; ++b)
-      lambda[b] = static_cast<double>(m.prices[b]) / static_cast<double>(m.scale);
-    for (const auto* items : undecided) Add(LeastPriced(*items));
-  }
-
-  Int128 LeastPriced(const std::vector<Item>& items) const {
-    Int128 least = multipliers.Priced(items[0].loss, items[0].costs);
-    for (const Item& item : items)
-      least = std::min(least, multipliers.Priced(item.loss, item.costs));
-    return least;
-  }
-
-  void Add(Int128 least) {
-    rest += least;
-    rest_loss = static_cast<double>(rest) / static_cast<double>(multipliers.scale);
-  }
-
-  Multipliers multipliers;
-  Int128 rest;
-  std::array<double, kMaxBudgets> lambda;  // the same in doubles, for estimates
-  double rest_loss = 0;
-};
-
 // A class that could leave its item of least priced sum.
 struct Open {
   Int128 reduced;  // the least r of another item
   Int128 cost;     // the priced costs that item changes
   int class_index;
 };
-
-int64_t CeilDivide(Int128 numerator, int64_t denominator) {
-  const Int128 quotient = numerator / denominator + (numerator % denominator > 0);
-  return static_cast<int64_t>(std::clamp<Int128>(quotient, -(Int128{1} << 62), Int128{1} << 62));
-}
 
 class SeveralSearch {
  public:
@@ -259,13 +224,6 @@ class SeveralSearch {
     candidates_.resize(kept);
   }
 
-  double Bound(const State& state, const Price& price) const {
-    double sum = static_cast<double>(state.loss) + price.rest_loss;
-    for (size_t b = 0; b < budget_count_; ++b)
-      sum += price.lambda[b] * static_cast<double>(state.costs[b] - room_[b]);
-    return sum;
-  }
-
   // New multipliers for the candidate that looks best, as long as they show that many are not good
   // enough.
   void Tighten(int class_index) {
@@ -274,7 +232,8 @@ class SeveralSearch {
     if (candidates_.size() <= few) return;
     for (Candidate& c : candidates_) {
       c.bound = -HUGE_VAL;
-      for (const Price& price : prices_) c.bound = std::max(c.bound, Bound(c.state, price));
+      for (const Price& price : prices_)
+        c.bound = std::max(c.bound, price.Bound(c.state.loss, c.state.costs, room_));
     }
     for (size_t k = 0; k < kNewPrices && candidates_.size() > few && InTime(); ++k) {
       const Candidate best = *std::min_element(candidates_.begin(), candidates_.end(),
@@ -285,7 +244,7 @@ class SeveralSearch {
       if (k == 0) TakeRepaired(best, price.multipliers, room, class_index);
       const size_t before = candidates_.size();
       std::erase_if(candidates_, [&](Candidate& c) {
-        c.bound = std::max(c.bound, Bound(c.state, price));
+        c.bound = std::max(c.bound, price.Bound(c.state.loss, c.state.costs, room_));
         return price.multipliers.Priced(c.state.loss, c.state.costs) >
                Window(price.multipliers) - price.rest;
       });
