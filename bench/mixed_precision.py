@@ -1,6 +1,6 @@
 """Accuracy against bytes: mezzo plan beside uniform precisions, the greedy alone and other rankings.
 
-    python bench/mixed_precision.py DATA [NETWORK ...] [--points 8] [--refine 2] [--validate 200] [--mezzo build/mezzo]
+    python bench/mixed_precision.py DATA [NETWORK ...] [--points 8] [--refine 0] [--validate 60] [--mezzo build/mezzo]
 
 DATA is what bench/prepare_int8_data.py made: a folder for each network with model.onnx, development/ and evaluation/. For
 each network `mezzo plan --front` measures every series on samples that nothing was chosen by; a table goes to standard
@@ -36,9 +36,9 @@ def main():
     parser.add_argument("data", type=pathlib.Path)
     parser.add_argument("networks", nargs="*", default=DEFAULT)
     parser.add_argument("--points", default="8")
-    parser.add_argument("--refine", default="2")
-    parser.add_argument("--validate", default="200")
-    parser.add_argument("--budget", default="size=40%")
+    parser.add_argument("--refine", default="0")
+    parser.add_argument("--validate", default="60")
+    parser.add_argument("--budget", default="size=14%")
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("mixed-precision"))
     parser.add_argument("--mezzo", type=pathlib.Path, default=HERE.parent / "build/mezzo")
     options = parser.parse_args()

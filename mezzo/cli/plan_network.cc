@@ -39,6 +39,16 @@ class Yardstick {
   Yardstick(const Int8Setup& setup, std::vector<size_t> samples, const Graph& graph)
       : setup_(setup), samples_(std::move(samples)), session_(graph, {}), kept_(samples_.size()) {}
 
+  // ProbeSize of each sample.
+  std::vector<double> Sizes() {
+    std::vector<double> sizes(samples_.size());
+    setup_.threads.Each(sizes.size(), [&](size_t i, size_t) {
+      sizes[i] =
+          ProbeSize(setup_.task.distortion, session_.Run(setup_.dataset->Get(samples_[i]).inputs));
+    });
+    return sizes;
+  }
+
   // The mean loss of a graph's outputs over the first `count` samples.
   double Loss(const Graph& graph, size_t count = SIZE_MAX) {
     const Session session(graph, {});
@@ -197,17 +207,27 @@ class NetworkPlanner : public Planner {
     for (const auto& [name, a] : base_.plan.activations)
       if (values.contains(name))
         activations.push_back(CodedActivation(name, a, base_.plan.activation_format));
-    SensitivityTask task;
     const size_t n = setup_.task.calibration_count;
-    task.count = std::max(n, o_.sensitivity_samples);
-    task.sample = [this, n](size_t i) { return setup_.CalibrationInputs(i % n); };
     const DistortionKind kind = setup_.task.distortion;
-    task.probe = [this, n, kind](size_t i, const std::vector<Tensor>& outputs) {
-      if (o_.targets == "labels") {
-        const Sample s = setup_.dataset->Get(setup_.split.calibration[i % n]);
-        return LabelProbe(kind, outputs, LabelAs<int64_t>(s, "--targets labels", "a class index"));
+    const bool labels = o_.targets == "labels";
+    const std::vector<ProbeDraw> draws =
+        SpreadProbes(labels ? std::vector<double>(n, 1) : calibration_->Sizes(),
+                     std::max(n, o_.sensitivity_samples), o_.data.seed);
+    SensitivityTask task;
+    task.count = draws.size();
+    task.sample = [&](size_t i) { return setup_.CalibrationInputs(draws[i].sample); };
+    task.probe = [&](size_t i, const std::vector<Tensor>& outputs) {
+      std::vector<Tensor> u;
+      if (labels) {
+        const Sample s = setup_.dataset->Get(setup_.split.calibration[draws[i].sample]);
+        u = LabelProbe(kind, outputs, LabelAs<int64_t>(s, "--targets labels", "a class index"));
+      } else {
+        u = DrawProbe(kind, outputs, o_.data.seed * 1000003 + i);
       }
-      return DrawProbe(kind, outputs, o_.data.seed * 1000003 + i);
+      for (Tensor& t : u)
+        if (t.defined())
+          for (float& v : t.span<float>()) v *= draws[i].scale;
+      return u;
     };
     task.outputs =
         options_.front_points > 0 || o_.validate > 0 || options_.ranking == "auto-quantize";

@@ -156,7 +156,6 @@ void Planner::MeasureFront() {
       std::fprintf(out(), "%s: %.0f bytes, %.3f bits a weight, %s %.6g, %s %.6g\n",
                    series.name.c_str(), p.bytes, p.average_bits, report_.metric.c_str(), p.metric,
                    report_.loss_name.c_str(), p.output_loss);
-      std::fflush(out());
     }
     report_.series.push_back(std::move(series));
   }

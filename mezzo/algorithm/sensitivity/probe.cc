@@ -16,12 +16,18 @@ std::vector<float> Softmax(const float* x, int64_t n) {
   return p;
 }
 
-// The first outcome whose cumulative probability reaches u.
-int64_t Draw(const float* p, int64_t n, double u) {
+// The second derivative's root by one row, logits or probabilities, times random signs.
+void SignedRow(DistortionKind kind, const float* out, int64_t n, float scale,
+               std::mt19937_64& random, float* to) {
+  if (kind == DistortionKind::kKlProbabilities) {
+    for (int64_t i = 0; i < n; ++i)
+      to[i] = (random() & 1 ? scale : -scale) / std::sqrt(std::max(out[i], 1e-12f));
+    return;
+  }
+  const std::vector<float> p = Softmax(out, n);
   double sum = 0;
-  for (int64_t i = 0; i < n; ++i)
-    if ((sum += p[i]) >= u) return i;
-  return std::max_element(p, p + n) - p;
+  for (int64_t i = 0; i < n; ++i) sum += to[i] = (random() & 1 ? scale : -scale) * std::sqrt(p[i]);
+  for (int64_t i = 0; i < n; ++i) to[i] -= p[i] * static_cast<float>(sum);
 }
 
 // d log p_y / d output for one row: of logits, or of probabilities.
@@ -66,14 +72,41 @@ std::vector<Tensor> DrawProbe(DistortionKind kind, const std::vector<Tensor>& ou
   const int64_t n = out.shape().back(), rows = out.numel() / n;
   const float scale = 1 / std::sqrt(static_cast<float>(rows));
   u[0] = Tensor(DType::kFloat32, out.shape());
-  std::uniform_real_distribution<double> uniform(0, 1);
+  for (int64_t r = 0; r < rows; ++r)
+    SignedRow(kind, out.data<float>() + r * n, n, scale, random, u[0].data<float>() + r * n);
+  return u;
+}
+
+double ProbeSize(DistortionKind kind, const std::vector<Tensor>& outputs) {
+  if (kind == DistortionKind::kRelativeError) return 2;
+  const Tensor& out = Distributions(outputs);
+  const int64_t n = out.shape().back(), rows = out.numel() / n;
+  double size = 0;
   for (int64_t r = 0; r < rows; ++r) {
     const float* row = out.data<float>() + r * n;
-    const bool logits = kind == DistortionKind::kKlLogits;
-    const int64_t y = Draw(logits ? Softmax(row, n).data() : row, n, uniform(random));
-    LogGradient(kind, row, n, y, scale, u[0].data<float>() + r * n);
+    const std::vector<float> p =
+        kind == DistortionKind::kKlLogits ? Softmax(row, n) : std::vector<float>(row, row + n);
+    for (const double v : p) size += v * (1 - v) / static_cast<double>(rows);
   }
-  return u;
+  return size;
+}
+
+std::vector<ProbeDraw> SpreadProbes(const std::vector<double>& sizes, size_t count, uint64_t seed) {
+  constexpr double kEqual = 0.2;
+  double sum = 0;
+  for (const double s : sizes) sum += s;
+  std::mt19937_64 random(seed);
+  double until = std::uniform_real_distribution<double>(0, 1)(random);  // shares passed, in draws
+  std::vector<ProbeDraw> draws;
+  const auto n = static_cast<double>(sizes.size());
+  for (size_t i = 0; i < sizes.size(); ++i) {
+    const double q = sum > 0 ? kEqual / n + (1 - kEqual) * sizes[i] / sum : 1 / n;
+    for (until += q * static_cast<double>(count); until >= 1; --until)
+      draws.push_back({i, static_cast<float>(std::sqrt(1 / (n * q)))});
+  }
+  while (draws.size() > count) draws.pop_back();
+  while (draws.size() < count) draws.push_back(draws.back());  // rounding of the sum
+  return draws;
 }
 
 std::vector<Tensor> LabelProbe(DistortionKind kind, const std::vector<Tensor>& outputs,

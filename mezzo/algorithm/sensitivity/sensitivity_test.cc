@@ -80,6 +80,32 @@ INSTANTIATE_TEST_SUITE_P(Kinds, SensitivityKinds,
                          testing::Values(DistortionKind::kRelativeError,
                                          DistortionKind::kKlLogits));
 
+// Whatever the sizes, the draws of a sample stand for it as much as those of any other.
+TEST(SpreadProbes, MeansAreMeansOverSamples) {
+  const std::vector<double> sizes{0, 1e-9, 0.5, 0.1, 3, 0.5};
+  std::vector<double> weight(sizes.size());
+  constexpr size_t kSeeds = 400, kCount = 20;
+  size_t most = 0;
+  for (uint64_t seed = 0; seed < kSeeds; ++seed) {
+    const std::vector<ProbeDraw> draws = SpreadProbes(sizes, kCount, seed);
+    ASSERT_EQ(draws.size(), kCount);
+    for (const ProbeDraw& d : draws) {
+      weight[d.sample] += d.scale * d.scale / (kSeeds * kCount);
+      most += d.sample == 4;
+    }
+  }
+  for (const double w : weight) EXPECT_NEAR(w, 1.0 / 6, 0.02);
+  EXPECT_GT(most, kSeeds * kCount / 2);
+}
+
+TEST(SpreadProbes, TakesAllAlikeIfNoneCanMove) {
+  const std::vector<ProbeDraw> draws = SpreadProbes({0, 0, 0}, 6, 1);
+  ASSERT_EQ(draws.size(), 6u);
+  for (const ProbeDraw& d : draws) EXPECT_NEAR(d.scale, 1, 1e-6);
+  EXPECT_EQ(draws[0].sample, 0u);
+  EXPECT_EQ(draws[5].sample, 2u);
+}
+
 TEST(Sensitivity, IsTheSameForAnyNumberOfThreads) {
   const Graph g = TwoLayers();
   const auto run = [&](size_t threads) {
