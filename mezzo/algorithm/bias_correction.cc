@@ -131,20 +131,70 @@ std::vector<float> SomeValues(const Tensor& value) {
   return some;
 }
 
-// Of a channel's values in the float and in the quantized network, over all samples.
-float FitScale(const std::vector<const float*>& f, const std::vector<const float*>& q) {
-  constexpr double kPrior = 0.02;  // of the variance, as if it had been fitted with scale 1
-  double mf = 0, mq = 0, fq = 0, qq = 0;
-  const double n = static_cast<double>(f.size()) * kPositions;
-  for (size_t i = 0; i < f.size(); ++i)
-    for (int64_t p = 0; p < kPositions; ++p) mf += f[i][p] / n, mq += q[i][p] / n;
-  for (size_t i = 0; i < f.size(); ++i)
-    for (int64_t p = 0; p < kPositions; ++p) {
-      fq += (f[i][p] - mf) * (q[i][p] - mq);
-      qq += (q[i][p] - mq) * (q[i][p] - mq);
+// A number fitted for each channel, and the squares of their standard errors, which see samples,
+// not their positions, as independent.
+struct Estimates {
+  std::vector<double> values, errors;
+};
+
+// What is left of estimates when chance is taken out: James and Stein's factor, between 0 and 1.
+// One sample says nothing of chance.
+double Trusted(const Estimates& e, size_t samples) {
+  if (samples < 2) return 0;
+  double chance = 0, all = 0;
+  for (size_t c = 0; c < e.values.size(); ++c) {
+    chance += e.errors[c];
+    all += e.values[c] * e.values[c];
+  }
+  return all > chance ? 1 - chance / all : 0;
+}
+
+// What scales of the channels bring values q nearest to values f, less 1; by sample, SomeValues.
+Estimates ScalesFrom1(const std::vector<const float*>& f, const std::vector<const float*>& q,
+                      size_t channels) {
+  Estimates e;
+  const auto samples = static_cast<double>(f.size());
+  const double n = samples * kPositions;
+  for (size_t c = 0; c < channels; ++c) {
+    const size_t begin = c * kPositions, end = begin + kPositions;
+    double mf = 0, mq = 0, fq = 0, qq = 0;
+    for (size_t i = 0; i < f.size(); ++i)
+      for (size_t p = begin; p < end; ++p) mf += f[i][p] / n, mq += q[i][p] / n;
+    for (size_t i = 0; i < f.size(); ++i)
+      for (size_t p = begin; p < end; ++p) {
+        fq += (f[i][p] - mf) * (q[i][p] - mq);
+        qq += (q[i][p] - mq) * (q[i][p] - mq);
+      }
+    const double scale = qq > 0 ? std::clamp(fq / qq, 0.5, 2.0) : 1;
+    double error = 0;
+    for (size_t i = 0; i < f.size(); ++i) {
+      double sum = 0;
+      for (size_t p = begin; p < end; ++p)
+        sum += (f[i][p] - mf - scale * (q[i][p] - mq)) * (q[i][p] - mq);
+      error += sum * sum;
     }
-  if (qq <= 0) return 1;
-  return static_cast<float>(std::clamp((fq / qq + kPrior) / (1 + kPrior), 0.5, 2.0));
+    e.values.push_back(scale - 1);
+    e.errors.push_back(qq > 0 ? error / (qq * qq) * samples / std::max(1.0, samples - 1) : 0);
+  }
+  return e;
+}
+
+// Means over samples of f - scale q, both by sample and channel.
+Estimates Shifts(const std::vector<const Means*>& f, const std::vector<Means>& q,
+                 const std::vector<float>& scale) {
+  Estimates e;
+  const auto n = static_cast<double>(f.size());
+  for (size_t c = 0; c < scale.size(); ++c) {
+    double sum = 0, squares = 0;
+    for (size_t i = 0; i < f.size(); ++i) {
+      const double d = (*f[i])[c] - scale[c] * q[i][c];
+      sum += d;
+      squares += d * d;
+    }
+    e.values.push_back(sum / n);
+    e.errors.push_back(n > 1 ? (squares / n - sum * sum / (n * n)) / (n - 1) : 0);
+  }
+  return e;
 }
 
 // Fits layer after layer; without `scales`, shifts alone.
@@ -172,27 +222,31 @@ std::map<std::string, OutputFit> Fit(const Model& prepared, const Plan& plan,
   std::map<std::string, OutputFit> fits;
   Lockstep(qdq, samples, count, threads).Run([&](const Node& node, std::vector<Tensor>& made) {
     if (!TakesShift(node, plan)) return;
-    const size_t channels = made[0].dim(1);
-    std::vector<double> f(channels), q(channels);
-    std::vector<std::vector<float>> values(count);
+    std::vector<const Means*> f;
+    std::vector<Means> q;
+    std::vector<std::vector<float>> values;
+    std::vector<const float*> as_float, as_codes;
     for (size_t i = 0; i < count; ++i) {
-      const Means got = ChannelMeans(made[i]);
-      if (scales) values[i] = SomeValues(made[i]);
-      for (size_t c = 0; c < channels; ++c) {
-        f[c] += wanted[i].at(node.name).means[c] / static_cast<double>(count);
-        q[c] += got[c] / static_cast<double>(count);
-      }
+      const Seen& want = wanted[i].at(node.name);
+      f.push_back(&want.means);
+      q.push_back(ChannelMeans(made[i]));
+      if (!scales) continue;
+      values.push_back(SomeValues(made[i]));
+      as_float.push_back(want.values.data());
+      as_codes.push_back(values.back().data());
     }
     OutputFit& fit = fits[node.name];
-    for (size_t c = 0; c < channels; ++c) {
-      std::vector<const float*> as_float, as_codes;
-      for (size_t i = 0; i < count && scales; ++i) {
-        as_float.push_back(wanted[i].at(node.name).values.data() + c * kPositions);
-        as_codes.push_back(values[i].data() + c * kPositions);
-      }
-      fit.scale.push_back(scales ? FitScale(as_float, as_codes) : 1.0f);
-      fit.shift.push_back(static_cast<float>(f[c] - double(fit.scale[c]) * q[c]));
+    const auto channels = static_cast<size_t>(made[0].dim(1));
+    fit.scale.assign(channels, 1);
+    if (scales) {
+      const Estimates found = ScalesFrom1(as_float, as_codes, channels);
+      const double trusted = Trusted(found, count);
+      for (size_t c = 0; c < channels; ++c)
+        fit.scale[c] = static_cast<float>(1 + trusted * found.values[c]);
     }
+    const Estimates found = Shifts(f, q, fit.scale);
+    const double trusted = scales ? Trusted(found, count) : 1;
+    for (const double v : found.values) fit.shift.push_back(static_cast<float>(trusted * v));
     threads.Each(count, [&](size_t i, size_t) { ApplyToChannels(made[i], fit); });
   });
   return fits;

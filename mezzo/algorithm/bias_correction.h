@@ -33,8 +33,9 @@ struct OutputFit {
 // channels are brought nearest to the float layer's in squared error,
 //   scale[o] = cov(float, quantized) / var(quantized),   shift[o] = mean float - scale mean
 //   quantized,
-// with scales drawn a little towards 1, and from half to twice. Samples as above; shifts that the
-// plan has are not counted.
+// with scales from half to twice. Of both, what the samples' spread says is chance is left out
+// (James and Stein's factor, a layer each): a classifier's thousand channels are not fitted to a
+// handful of pictures. Samples as above; shifts that the plan has are not counted.
 std::map<std::string, OutputFit> FitOutputs(const Model& prepared, const Plan& plan,
                                             const TuningSet& samples, size_t memory,
                                             const Threads& threads);

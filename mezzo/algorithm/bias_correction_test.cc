@@ -70,6 +70,21 @@ TEST(FitOutputs, FindsScalesThatWereOff) {
   EXPECT_LT(t.Distortion(fitted), 2 * clean);
 }
 
+// Where nothing was off, few samples must not make it so.
+TEST(FitOutputs, LeavesWhatFewSamplesCannotTell) {
+  const TwoConvs t;
+  const double clean = t.Distortion(t.plan);
+  for (const size_t memory : {size_t{1}, size_t{1} << 24}) {  // one sample, all of them
+    Plan fitted = t.plan;
+    const auto fits = FitOutputs(t.model, t.plan, t.Samples(), memory, {});
+    ApplyFits(t.model.graph, fits, fitted);
+    EXPECT_LT(t.Distortion(fitted), 1.05 * clean) << memory;
+    if (memory > 1) continue;
+    for (const auto& [name, fit] : fits)
+      for (size_t c = 0; c < fit.scale.size(); ++c) EXPECT_EQ(fit.scale[c], 1.0f) << name;
+  }
+}
+
 TEST(FitOutputs, DoesNotDependOnThreads) {
   const TwoConvs t;
   const auto one = FitOutputs(t.model, t.plan, t.Samples(), 1 << 24, {});

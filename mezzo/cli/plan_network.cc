@@ -22,7 +22,13 @@
 namespace mezzo {
 namespace {
 
-constexpr size_t kKeptOutputs = size_t{64} << 20, kTuningBytes = size_t{64} << 20;
+constexpr size_t kKeptOutputs = size_t{64} << 20, kTuningBytes = size_t{384} << 20;
+
+constexpr size_t kJudges = 128;  // calibration samples that tell if tuning helps
+
+// One sample in so many tells what auto-quantize asks, which then rests on 250 of 1000: ModelOpt's
+// own default is 128.
+constexpr size_t kOutputSamples = 4;
 
 // What weights may be besides float32 and int8.
 constexpr const char* kFormats = "nf6,nf5,nf4,nf4/32,nf3/32,nf2/32";
@@ -229,8 +235,8 @@ class NetworkPlanner : public Planner {
           for (float& v : t.span<float>()) v *= draws[i].scale;
       return u;
     };
-    task.outputs =
-        options_.front_points > 0 || o_.validate > 0 || options_.ranking == "auto-quantize";
+    if (options_.front_points > 0 || o_.validate > 0 || options_.ranking == "auto-quantize")
+      task.outputs = kOutputSamples;
     Progress progress("measuring sensitivity", task.count);
     const Stopwatch watch;
     measured_ = MeasureSensitivity(graph(), std::move(deltas), std::move(activations), task,
@@ -264,12 +270,15 @@ class NetworkPlanner : public Planner {
     if (ranking == "ompq")
       return OmpqScores(graph(), ranked, setup_.task.calibration,
                         std::min<size_t>(64, setup_.task.calibration_count), setup_.threads);
+    // Coded activations add theirs, which the layers that read them share.
     Scores scores = FisherScores(measured_.layers);
-    for (size_t l = 0; l < layers_.size(); ++l)  // coded activations add theirs
+    std::map<std::string, double> readers;
+    for (const NetworkLayer& l : layers_) ++readers[l.input];
+    for (size_t l = 0; l < layers_.size(); ++l)
       for (size_t i = 0; i < scores[l].size(); ++i)
         if (const auto a = activation_.find(layers_[l].input);
             a != activation_.end() && layers_[l].options[i].name != "float32")
-          scores[l][i] += a->second;
+          scores[l][i] += a->second / readers[layers_[l].input];
     return scores;
   }
 
@@ -311,18 +320,30 @@ class NetworkPlanner : public Planner {
     return sum;
   }
 
+  // With scales and biases fitted layer after layer, if that is nearer to the float model.
   Model Build(const std::vector<size_t>& options, Plan* plan) {
     *plan = WithOptions(base_.plan, layers_, options);
-    for (auto& [name, node] : plan->nodes) node.bias_shift.clear();
+    plan->notes.clear();
+    Model as_it_is = ApplyPlan(base_.prepared, *plan, &plan->notes);
+    if (o_.no_tuning) return as_it_is;
     if (!tuning_)
       tuning_.emplace(graph(), setup_.task.distortion, setup_.task.calibration,
                       std::min<size_t>(48, setup_.task.calibration_count), kTuningBytes,
                       setup_.threads);
-    if (!o_.no_tuning)
-      ApplyFits(graph(), FitOutputs(base_.prepared, *plan, *tuning_, kTuningBytes, setup_.threads),
-                *plan);
-    plan->notes.clear();
-    return ApplyPlan(base_.prepared, *plan, &plan->notes);
+    Plan tuned = *plan;
+    for (auto& [name, node] : tuned.nodes) node.bias_shift.clear();
+    ApplyFits(graph(), FitOutputs(base_.prepared, tuned, *tuning_, kTuningBytes, setup_.threads),
+              tuned);
+    Model fitted = ApplyPlan(base_.prepared, tuned);
+    const auto loss = [&](const Model& model) {
+      return calibration_->Loss(LowerToIntegers(model.graph, nullptr), kJudges);
+    };
+    untuned_loss_ = loss(as_it_is);
+    tuned_loss_ = loss(fitted);
+    if (tuned_loss_ >= untuned_loss_) return as_it_is;
+    tuned.notes = plan->notes;
+    *plan = std::move(tuned);
+    return fitted;
   }
 
   PlanPoint Measured(const Model& model, const Plan& plan, const std::vector<size_t>& options,
@@ -405,6 +426,11 @@ class NetworkPlanner : public Planner {
     for (size_t l = 0; l < layers_.size(); ++l)
       plan_.nodes[layers_[l].node].sensitivity = choices_[l].options[choice_.options[l]].loss;
     clock_.Begin("measuring the model");
+    if (!o_.no_tuning)
+      report_.notes.push_back(Cat("scales and biases fitted layer after layer: ",
+                                  report_.loss_name, " on calibration samples ", untuned_loss_,
+                                  " -> ", tuned_loss_,
+                                  tuned_loss_ < untuned_loss_ ? "" : ", so they were left"));
     const PlanPoint p = Measured(model_, plan_, choice_.options, choice_.loss);
     const Graph lowered = LowerToIntegers(model_.graph, nullptr);
     const double ns =
@@ -511,6 +537,7 @@ class NetworkPlanner : public Planner {
   std::optional<TuningSet> tuning_;
   Model model_;  // with the precisions chosen
   Plan plan_;
+  double untuned_loss_ = 0, tuned_loss_ = 0;
   int64_t int8_bytes_ = 0, shared_bytes_ = 0, uncounted_ = 0, rest_ns_ = 0, float_ns_ = 0;
   std::vector<int64_t> least_;                      // by layer, of its options' bytes
   std::vector<std::pair<int64_t, int64_t>> times_;  // by layer: ns in int8 and in float

@@ -58,12 +58,13 @@ RowSum SumRow(const float* g, const float* d, int64_t n) {
 
 SensitivityPass::SensitivityPass(const Graph& graph, std::vector<WeightDeltas> layers,
                                  std::vector<ActivationCandidates> activations,
-                                 std::set<std::string> also, size_t samples, bool outputs,
+                                 std::set<std::string> also, size_t samples, size_t outputs,
                                  Threads threads)
     : also_(std::move(also)),
+      samples_(samples),
       outputs_(outputs),
       threads_(threads),
-      gradient_(graph, Wanted(graph, layers, activations, also_, outputs), threads) {
+      gradient_(graph, Wanted(graph, layers, activations, also_, outputs > 0), threads) {
   activations_.reserve(activations.size());
   for (ActivationCandidates& a : activations) {
     activations_.push_back({std::move(a), std::vector<std::vector<double>>(samples)});
@@ -96,7 +97,8 @@ TensorMap SensitivityPass::Add(size_t sample, const Tape& tape, const std::vecto
     if (const auto it = by_output_.find(value); it != by_output_.end())
       for (Layer* layer : it->second) {
         if (!layer->shifts.empty()) AddShift(*layer, sample, g);
-        if (outputs_) AddOutput(*layer, sample, gradient_.Value(tape, layer->node->inputs[0]), g);
+        if (outputs_ && sample % outputs_ == 0)
+          AddOutput(*layer, sample, gradient_.Value(tape, layer->node->inputs[0]), g);
       }
   });
   return found;
@@ -173,14 +175,11 @@ void SensitivityPass::AddOutput(Layer& layer, size_t sample, const Tensor& x,
   terms.outputs.resize(layer.deltas.size());
   Node node = *layer.node;
   node.inputs.resize(2);  // without the bias
+  Tensor like_dy;         // g
   for (size_t c = 0; c < layer.deltas.size(); ++c) {
-    const Tensor dy = RunOp(node, {x, layer.deltas[c]}, threads_)[0].ToLayout(g.layout());
-    double sum = 0;
-    for (int64_t i = 0; i < g.numel(); ++i) {
-      const double p = static_cast<double>(g.data<float>()[i]) * dy.data<float>()[i];
-      sum += p * p;
-    }
-    terms.outputs[c] += sum;
+    const Tensor dy = RunOp(node, {x, layer.deltas[c]}, threads_)[0];
+    if (c == 0) like_dy = g.ToLayout(dy.layout());
+    terms.outputs[c] += SumRow(like_dy.data<float>(), dy.data<float>(), dy.numel()).squares;
   }
 }
 
@@ -200,7 +199,11 @@ std::vector<LayerSensitivity> SensitivityPass::Results(size_t probes) const {
     s.full = sum(&Terms::full);
     s.rows = sum(&Terms::rows);
     s.elements = sum(&Terms::elements);
-    if (outputs_) s.outputs = sum(&Terms::outputs);
+    if (outputs_) {
+      s.outputs = sum(&Terms::outputs);
+      const size_t of = (samples_ + outputs_ - 1) / outputs_;  // samples that were asked
+      for (double& v : s.outputs) v *= static_cast<double>(samples_) / static_cast<double>(of);
+    }
     for (const Terms& t : layer.terms) s.trace += share * t.trace;
     all.push_back(std::move(s));
   }

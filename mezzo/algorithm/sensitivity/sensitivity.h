@@ -58,10 +58,11 @@ struct LayerSensitivity {
 class SensitivityPass {
  public:
   // `also`: values whose gradients Add is to return. The graph must outlive the pass. Throws
-  // UsageError if a node has no constant weight or a delta another shape.
+  // UsageError if a node has no constant weight or a delta another shape. LayerSensitivity::outputs
+  // comes from every `outputs`-th sample; 0: none.
   SensitivityPass(const Graph& graph, std::vector<WeightDeltas> layers,
                   std::vector<ActivationCandidates> activations, std::set<std::string> also,
-                  size_t samples, bool outputs, Threads threads);
+                  size_t samples, size_t outputs, Threads threads);
 
   Tape Forward(const TensorMap& inputs) const { return gradient_.Forward(inputs); }
   // Adds a probe of a sample; several threads may add different samples.
@@ -98,7 +99,7 @@ class SensitivityPass {
   std::map<std::string, std::vector<Layer*>> by_weight_, by_output_;
   std::map<std::string, Activation*> by_value_;
   const std::set<std::string> also_;
-  const bool outputs_;
+  const size_t samples_, outputs_;
   Threads threads_;
   Gradient gradient_;
 };
@@ -108,7 +109,9 @@ struct SensitivityTask {
   size_t count = 0;
   // The gradient of the outputs for sample i.
   std::function<std::vector<Tensor>(size_t i, const std::vector<Tensor>& outputs)> probe;
-  bool outputs = false;  // LayerSensitivity::outputs too: one more product a candidate
+  // LayerSensitivity::outputs too, which take one more product a candidate: from every so many
+  // samples; 0: none.
+  size_t outputs = 0;
 };
 
 struct Sensitivities {

@@ -112,7 +112,7 @@ TEST(Sensitivity, IsTheSameForAnyNumberOfThreads) {
     SensitivityTask task;
     task.sample = Samples();
     task.count = 24;
-    task.outputs = true;
+    task.outputs = 2;
     task.probe = [](size_t i, const std::vector<Tensor>& outputs) {
       return DrawProbe(DistortionKind::kKlLogits, outputs, i);
     };

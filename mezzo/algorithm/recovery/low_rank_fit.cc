@@ -1,0 +1,140 @@
+#include "mezzo/algorithm/recovery/low_rank_fit.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <random>
+
+#include "mezzo/base/error.h"
+#include "mezzo/kernels/sgemm/sgemm.h"
+
+namespace mezzo {
+namespace {
+
+constexpr int64_t kSpare = 8;  // directions beyond the rank, which make the iteration converge
+constexpr int kIterations = 12;
+
+// Rows orthonormal, in double; a row that depends on those before it becomes zero.
+void Orthonormalize(Tensor& rows) {
+  const int64_t n = rows.dim(1);
+  std::vector<double> v(n);
+  for (int64_t r = 0; r < rows.dim(0); ++r) {
+    float* row = rows.data<float>() + r * n;
+    std::copy_n(row, n, v.begin());
+    const double before = std::inner_product(v.begin(), v.end(), v.begin(), 0.0);
+    for (int pass = 0; pass < 2; ++pass)
+      for (int64_t q = 0; q < r; ++q) {
+        const float* other = rows.data<float>() + q * n;
+        const double dot = std::inner_product(v.begin(), v.end(), other, 0.0);
+        for (int64_t i = 0; i < n; ++i) v[i] -= dot * other[i];
+      }
+    const double after = std::inner_product(v.begin(), v.end(), v.begin(), 0.0);
+    const double scale = after > 1e-12 * before && after > 0 ? 1 / std::sqrt(after) : 0;
+    for (int64_t i = 0; i < n; ++i) row[i] = static_cast<float>(scale * v[i]);
+  }
+}
+
+Tensor Times(const Tensor& a, const PackedB& b, int64_t columns, const Threads& threads) {
+  Tensor y(DType::kFloat32, {a.dim(0), columns});
+  Sgemm(a.data<float>(), a.dim(1), a.dim(0), b, y.data<float>(), columns, {}, threads);
+  return y;
+}
+
+// Eigenvectors of a small symmetric matrix (n, n), as rows, the largest eigenvalue's first: cyclic
+// Jacobi.
+std::vector<double> Eigenvectors(std::vector<double> m, int64_t n) {
+  std::vector<double> v(n * n);
+  for (int64_t i = 0; i < n; ++i) v[i * n + i] = 1;
+  for (int sweep = 0; sweep < 30; ++sweep)
+    for (int64_t p = 0; p < n; ++p)
+      for (int64_t q = p + 1; q < n; ++q) {
+        if (m[p * n + q] == 0) continue;
+        const double theta = (m[q * n + q] - m[p * n + p]) / (2 * m[p * n + q]);
+        const double t = (theta >= 0 ? 1 : -1) / (std::fabs(theta) + std::sqrt(theta * theta + 1));
+        const double c = 1 / std::sqrt(t * t + 1), s = t * c;
+        const auto turn = [&](double& x, double& y) {
+          const double u = x;
+          x = c * u - s * y;
+          y = s * u + c * y;
+        };
+        for (int64_t k = 0; k < n; ++k) turn(m[k * n + p], m[k * n + q]);
+        for (int64_t k = 0; k < n; ++k) turn(m[p * n + k], m[q * n + k]);
+        for (int64_t k = 0; k < n; ++k) turn(v[p * n + k], v[q * n + k]);
+      }
+  std::vector<int64_t> order(n);
+  std::iota(order.begin(), order.end(), 0);
+  std::sort(order.begin(), order.end(),
+            [&](int64_t a, int64_t b) { return m[a * n + a] > m[b * n + b]; });
+  std::vector<double> sorted;
+  for (const int64_t i : order) sorted.insert(sorted.end(), &v[i * n], &v[i * n] + n);
+  return sorted;
+}
+
+std::vector<float> Full(const Hessian& h) {
+  const int64_t d = h.depth();
+  std::vector<float> full(d * d);
+  double trace = 0;
+  for (int64_t i = 0; i < d; ++i) {
+    trace += h.At(i, i);
+    for (int64_t j = 0; j <= i; ++j) full[i * d + j] = full[j * d + i] = h.At(i, j);
+  }
+  for (int64_t i = 0; i < d && !(trace > 0); ++i) full[i * d + i] = 1;
+  return full;
+}
+
+}  // namespace
+
+LowRank FitLowRank(const Tensor& error, const Hessian& h, int64_t rank, const Threads& threads) {
+  const int64_t outputs = error.dim(0), inputs = error.dim(1);
+  Require(h.depth() == inputs && rank > 0, "a path of rank ", rank, " for ",
+          ToString(error.shape()), " beside a Hessian of ", h.depth());
+  rank = std::min({rank, outputs, inputs});
+  const int64_t tried = std::min(rank + kSpare, std::min(outputs, inputs));
+  const std::vector<float> full = Full(h);
+  const PackedB hessian(full.data(), inputs, inputs, inputs, 1, threads);
+  const PackedB e(error.data<float>(), outputs, inputs, inputs, 1, threads);
+  const PackedB et(error.data<float>(), inputs, outputs, 1, inputs, threads);
+  Tensor v(DType::kFloat32, {tried, outputs});
+  std::mt19937 random(1);
+  std::normal_distribution<float> draw;
+  for (float& x : v.span<float>()) x = draw(random);
+  Tensor seen;  // v error H, of the iteration's last v
+  for (int i = 0;; ++i) {
+    Orthonormalize(v);
+    seen = Times(Times(v, e, inputs, threads), hessian, inputs, threads);
+    const Tensor next = Times(seen, et, outputs, threads);
+    if (i < kIterations) {
+      v = next;
+      continue;
+    }
+    // Among the directions found, those that take up most.
+    std::vector<double> m(tried * tried);
+    for (int64_t p = 0; p < tried; ++p)
+      for (int64_t q = 0; q <= p; ++q)
+        m[p * tried + q] = m[q * tried + p] =
+            std::inner_product(next.data<float>() + p * outputs,
+                               next.data<float>() + (p + 1) * outputs,
+                               v.data<float>() + q * outputs, 0.0);
+    const std::vector<double> turned = Eigenvectors(m, tried);
+    LowRank path{{}, Tensor(DType::kFloat32, {outputs, rank})};
+    Tensor rows(DType::kFloat32, {rank, outputs});
+    for (int64_t r = 0; r < rank; ++r)
+      for (int64_t o = 0; o < outputs; ++o) {
+        double sum = 0;
+        for (int64_t p = 0; p < tried; ++p)
+          sum += turned[r * tried + p] * v.data<float>()[p * outputs + o];
+        rows.data<float>()[r * outputs + o] = path.b.data<float>()[o * rank + r] =
+            static_cast<float>(sum);
+      }
+    path.a = Times(rows, e, inputs, threads);
+    return path;
+  }
+}
+
+Tensor Product(const LowRank& path, const Threads& threads) {
+  const int64_t inputs = path.a.dim(1);
+  const PackedB a(path.a.data<float>(), path.rank(), inputs, inputs, 1, threads);
+  return Times(path.b, a, inputs, threads);
+}
+
+}  // namespace mezzo
