@@ -427,9 +427,8 @@ class NetworkPlanner : public Planner {
       plan_.nodes[layers_[l].node].sensitivity = choices_[l].options[choice_.options[l]].loss;
     clock_.Begin("measuring the model");
     if (!o_.no_tuning)
-      report_.notes.push_back(Cat("scales and biases fitted layer after layer: ",
-                                  report_.loss_name, " on calibration samples ", untuned_loss_,
-                                  " -> ", tuned_loss_,
+      report_.notes.push_back(Cat("scales and biases fitted layer after layer: ", report_.loss_name,
+                                  " on calibration samples ", untuned_loss_, " -> ", tuned_loss_,
                                   tuned_loss_ < untuned_loss_ ? "" : ", so they were left"));
     const PlanPoint p = Measured(model_, plan_, choice_.options, choice_.loss);
     const Graph lowered = LowerToIntegers(model_.graph, nullptr);

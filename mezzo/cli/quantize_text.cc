@@ -44,6 +44,11 @@ LlmJob JobOf(const LlmQuantizeOptions& o, const LlmQuantization& stored) {
   job.stored = stored;
   job.rounding = {stored.format, !o.no_reorder, !o.rtn, !o.no_search, o.damping};
   job.float_head = o.float_head;
+  Require(o.recovery_rank >= 0 && o.alternations >= 0, "--recovery-rank ", o.recovery_rank,
+          ", --alternations ", o.alternations, ": need numbers from 0 on");
+  job.recovery = {o.recovery_rank, o.alternations, {}};
+  job.recovery.training.epochs = o.recovery_epochs;
+  job.recovery.training.rate = o.recovery_rate;
   return job;
 }
 
@@ -73,6 +78,22 @@ void LlmQuantizeOptions::Add(CLI::App& app) {
   app.add_flag("--zero-points", zero_points, "Language models: asymmetric int4 codes");
   app.add_flag("--no-reorder", no_reorder, "Language models: columns in the order they have");
   app.add_flag("--no-scale-search", no_search, "Language models: scales from the largest weights");
+  app.add_option("--recovery-rank", recovery_rank,
+                 "Language models: rank of a path in bfloat16 beside each layer (0: none)")
+      ->capture_default_str();
+  app.add_option("--alternations", alternations,
+                 "Language models: times that codes are made again for what their path leaves")
+      ->capture_default_str();
+  app.add_option("--recovery-windows", recovery_windows,
+                 "Language models: windows behind the calibration's that paths are trained on, end "
+                 "to end; the eight behind those judge (0: no training)")
+      ->capture_default_str();
+  app.add_option("--recovery-epochs", recovery_epochs,
+                 "Language models: times through these windows, at most")
+      ->capture_default_str();
+  app.add_option("--recovery-rate", recovery_rate,
+                 "Language models: step of the training, relative to the size of the matrices")
+      ->capture_default_str();
   app.add_flag("--rtn", rtn, "Language models: round to nearest, without error correction");
 }
 
@@ -85,6 +106,27 @@ void CheckLayers(const LanguageModel& model, const LlmPrecisions& precisions,
     for (const std::string& name : LinearLayers(model.Block(b))) names.insert(name);
   for (const auto& [name, p] : precisions)
     RequireFile(names.contains(name), plan, ": ", model.path(), " has no linear layer ", name);
+}
+
+constexpr size_t kJudges = 8;  // windows that training is judged on
+
+// The text's first windows calibrate, the next ones train the paths, and eight more judge that.
+void SetWindows(const LlmQuantizeOptions& o, const Tokenizer& tokenizer, const std::string& text,
+                LlmJob& job) {
+  const size_t train = o.recovery_rank > 0 ? o.recovery_windows : 0;
+  std::vector<Window> all =
+      WindowsOf(tokenizer, text, o.context, o.windows + (train > 0 ? train + kJudges : 0));
+  if (train > 0) {
+    Require(all.size() == o.windows + train + kJudges, "--recovery-windows ", train,
+            ": the text has ", all.size(), " windows, needs ", o.windows, " to calibrate and ",
+            kJudges, " to judge beside them");
+    const auto first = all.begin() + static_cast<long>(o.windows),
+               judges = first + static_cast<long>(train);
+    job.recovery.training.windows.assign(first, judges);
+    job.recovery.training.held_out.assign(judges, all.end());
+    all.resize(o.windows);
+  }
+  job.windows = std::move(all);
 }
 
 }  // namespace
@@ -104,7 +146,7 @@ void QuantizeText(const LlmQuantizeOptions& o, const std::string& path, const st
     job.precisions = plan->precisions;
     CheckLayers(model, job.precisions, plan_path);
   }
-  job.windows = WindowsOf(tokenizer, ReadFile(data), o.context, o.windows);
+  SetWindows(o, tokenizer, ReadFile(data), job);
   const double estimate = EstimateMemory(model, job);
   std::printf("%s, %zu windows of %zu tokens; memory: at most about %s\n",
               model.config().architecture.c_str(), job.windows.size(), o.context,
@@ -119,6 +161,13 @@ void QuantizeText(const LlmQuantizeOptions& o, const std::string& path, const st
   job.resumed = [&](int64_t done) {
     std::printf("going on after %lld blocks\n", static_cast<long long>(done));
     progress.Step(static_cast<size_t>(done) * per_block);
+  };
+  PathTraining& training = job.recovery.training;
+  Progress trained("training paths", training.windows.size() * training.epochs);
+  training.step = [&] { trained.Step(); };
+  training.epoch_done = [](size_t epoch, double loss) {
+    std::printf("paths %s: KL divergence of held-out windows %.4f\n",
+                epoch ? Cat("after epoch ", epoch).c_str() : "untrained", loss);
   };
   const auto layers = QuantizeLanguageModel(model, job, output);
   double worst = 0, sum = 0;

@@ -13,6 +13,10 @@ struct LlmQuantizeOptions {
   int64_t group = 64, activation_group = -1;
   size_t context = 512, windows = 20;
   double damping = 0.01;
+  int64_t recovery_rank = 0;
+  int alternations = 1;
+  size_t recovery_windows = 0, recovery_epochs = 4;
+  double recovery_rate = 0.05;
   bool zero_points = false, no_reorder = false, rtn = false, no_search = false;
   bool float_head = false;
 

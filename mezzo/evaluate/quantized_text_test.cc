@@ -147,6 +147,59 @@ TEST_P(LlmJobTest, LayersHaveThePrecisionsAskedFor) {
   EXPECT_FALSE(fs::exists(out("nothing")));
 }
 
+// Paths take up part of the noise, training part of the divergence, and a job that was stopped in
+// either comes to the same bytes.
+TEST_P(LlmJobTest, PathsRecoverAndTrain) {
+  const LanguageModel model = LanguageModel::Open(path());
+  const auto noise = [&](const LlmJob& job, const char* name) {
+    double sum = 0;
+    for (const LayerOutcome& l : QuantizeLanguageModel(model, job, out(name))) sum += l.error;
+    return sum;
+  };
+  LlmJob job = Job();
+  const double without = noise(job, "without");
+  job.recovery.rank = 4;
+  job.recovery.alternations = 0;
+  const double once = noise(job, "once");
+  job.recovery.alternations = 2;
+  const double thrice = noise(job, "thrice");
+  EXPECT_LT(once, 0.8 * without);
+  EXPECT_LT(thrice, once);
+
+  PathTraining& t = job.recovery.training;
+  t.windows = t.held_out = Windows(10, 32);
+  t.epochs = 4;
+  t.rate = 0.05;
+  std::vector<double> losses;
+  t.epoch_done = [&](size_t, double loss) { losses.push_back(loss); };
+  noise(job, "trained");
+  ASSERT_GE(losses.size(), 2u);
+  const double best = *std::min_element(losses.begin(), losses.end());
+  EXPECT_LT(best, 0.95 * losses[0]);
+  // The file holds the best: its divergence is what was told.
+  const LanguageModel trained = LanguageModel::Open(out("trained"));
+  PathTraining none = t;
+  none.epochs = 0;
+  none.epoch_done = [&](size_t, double loss) { EXPECT_NEAR(loss, best, 0.01 * best); };
+  TrainPaths(model, trained, none);
+
+  size_t windows = 0;
+  t.step = [&] {
+    if (++windows == t.windows.size() * 2 - 1) throw std::runtime_error("stopped");
+  };
+  EXPECT_THROW(noise(job, "stopped"), std::runtime_error);
+  EXPECT_FALSE(fs::exists(out("stopped")));
+  t.step = {};
+  losses.clear();
+  noise(job, "stopped");
+  EXPECT_LE(losses.size(), 3u);  // the first epoch was not run again
+  const auto whole = Contents(out("trained")), resumed = Contents(out("stopped"));
+  ASSERT_EQ(whole.size(), resumed.size());
+  for (const auto& [file, bytes] : whole)
+    EXPECT_TRUE(file == "adapter_config.json" || resumed.at(file) == bytes)
+        << file;  // has the name
+}
+
 TEST(LlmPlan, RefusesWhatItDoesNotKnow) {
   LlmPlan plan;
   plan.layers = {{"a", 0.25, 0}};

@@ -53,7 +53,8 @@ TEST_F(AdaptersTest, ReadBackAsWritten) {
   }
 }
 
-// What the graphs make is the model with B A added to its weights, and the decoder gives their bits.
+// What the graphs make is the model with B A added to its weights, and the decoder gives their
+// bits.
 TEST_F(AdaptersTest, RunInGraphsAndInTheDecoder) {
   const LanguageModel plain = LanguageModel::Open(model_);
   WriteAdapters(model_, Some(), "base", false);

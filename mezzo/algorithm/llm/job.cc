@@ -3,8 +3,10 @@
 #include <nlohmann/json.hpp>
 
 #include "mezzo/algorithm/llm/sequential.h"
+#include "mezzo/algorithm/recovery/low_rank_fit.h"
 #include "mezzo/base/files.h"
 #include "mezzo/checkpoint/safetensors.h"
+#include "mezzo/import/llm/adapters.h"
 #include "mezzo/import/llm/shards.h"
 #include "mezzo/kernels/sgemm/sgemm.h"
 
@@ -24,6 +26,12 @@ double Power(const Tensor& rows, const PackedB& h, const Threads& threads) {
   return sum;
 }
 
+Tensor Difference(const Tensor& a, const Tensor& b) {
+  Tensor d = a.Clone();
+  for (int64_t i = 0; i < d.numel(); ++i) d.data<float>()[i] -= b.data<float>()[i];
+  return d;
+}
+
 double RelativeError(const Tensor& weight, const Tensor& rounded, const Hessian& h,
                      const Threads& threads) {
   const int64_t d = h.depth();
@@ -31,11 +39,8 @@ double RelativeError(const Tensor& weight, const Tensor& rounded, const Hessian&
   for (int64_t i = 0; i < d; ++i)
     for (int64_t j = 0; j <= i; ++j) full[i * d + j] = full[j * d + i] = h.At(i, j);
   const PackedB packed(full.data(), d, d, d, 1, threads);
-  Tensor difference = weight.Clone();
-  for (int64_t i = 0; i < weight.numel(); ++i)
-    difference.data<float>()[i] -= rounded.data<float>()[i];
   const double power = Power(weight, packed, threads);
-  return power > 0 ? Power(difference, packed, threads) / power : 0;
+  return power > 0 ? Power(Difference(weight, rounded), packed, threads) / power : 0;
 }
 
 Json ToJson(const LayerOutcome& l) {
@@ -76,21 +81,30 @@ class Writer {
 
   fs::path State() const { return part_ / "state.safetensors"; }
 
+  static std::string Hash(const std::vector<Window>& windows) {
+    uint64_t hash = 14695981039346656037u;  // FNV-1a
+    for (const Window& w : windows)
+      for (const int32_t id : w) hash = (hash ^ static_cast<uint32_t>(id)) * 1099511628211u;
+    return Cat(hash);
+  }
+
   // All that the result depends on.
   std::string Key() const {
-    uint64_t hash = 14695981039346656037u;  // FNV-1a
-    for (const Window& w : job_.windows)
-      for (const int32_t id : w) hash = (hash ^ static_cast<uint32_t>(id)) * 1099511628211u;
+    const PathTraining& t = job_.recovery.training;
     const GroupRounding& r = job_.rounding;
     Json precisions = Json::object();
     for (const auto& [layer, p] : job_.precisions) precisions[layer] = Name(p);
     return Json{{"model", fs::weakly_canonical(model_.path()).string()},
                 {"layers", model_.config().layers},
                 {"windows", job_.windows.size()},
-                {"tokens", Cat(hash)},
+                {"tokens", Hash(job_.windows)},
                 {"stored", ToJson(job_.stored)},
                 {"float_head", job_.float_head},
                 {"precisions", precisions},
+                {"recovery_rank", job_.recovery.rank},
+                {"alternations", job_.recovery.alternations},
+                {"trained_on", {Hash(t.windows), Hash(t.held_out)}},
+                {"training", {t.epochs, t.batch, t.rate, t.seed}},
                 {"reorder", r.reorder},
                 {"correct", r.correct},
                 {"search", r.search},
@@ -114,6 +128,11 @@ class Writer {
     for (const Json& l : outcomes)
       outcomes_.push_back({l.at("layer"), l.at("error"), l.at("damping")});
     for (size_t i = 0; i < job_.windows.size(); ++i) x.push_back(state.At(Cat(i)).Read());
+    for (const auto& [name, tensor] : state.tensors) {
+      if (!name.ends_with(".a")) continue;
+      const std::string layer = name.substr(0, name.size() - 2);
+      paths_[layer] = {tensor.Read(), state.At(layer + ".b").Read()};
+    }
     const int64_t done = std::stoll(state.metadata.at("blocks"));
     if (job_.resumed) job_.resumed(done);
     return done;
@@ -128,14 +147,11 @@ class Writer {
       rounded = codes.Dequantize();
       folder_.Add(node.name, node.inputs[1], codes);
     } else if (precision == LlmPrecision::kFourBits) {
-      GroupCodes codes;
       try {
-        codes = RoundGroups(weight, h, job_.rounding, job_.threads, &outcome.damping);
+        rounded = RoundFourBits(node, weight, h, outcome);
       } catch (const UsageError& e) {
         throw UsageError(Cat(model_.path(), ": layer ", node.name, ": ", e.what()));
       }
-      rounded = codes.Dequantize();
-      folder_.Add(node.name, node.inputs[1], codes);
     }
     outcome.error = RelativeError(weight, rounded, h, job_.threads);
     outcomes_.push_back(outcome);
@@ -143,17 +159,65 @@ class Writer {
     return rounded;
   }
 
+  // What the layer multiplies by in all: its codes, and its path if it gets one.
+  Tensor RoundFourBits(const Node& node, const Tensor& weight, const Hessian& h,
+                       LayerOutcome& outcome) {
+    const LlmRecovery& r = job_.recovery;
+    Tensor left = weight;  // for the codes to stand for
+    GroupCodes best;
+    Tensor rounded;
+    double least = INFINITY;
+    for (int i = 0; i == 0 || (r.rank > 0 && i <= r.alternations); ++i) {
+      GroupCodes codes = RoundGroups(left, h, job_.rounding, job_.threads, &outcome.damping);
+      Tensor all = codes.Dequantize();
+      LowRank path;
+      if (r.rank > 0) {
+        path = RoundToStored(FitLowRank(Difference(weight, all), h, r.rank, job_.threads));
+        const Tensor product = Product(path, job_.threads);
+        left = Difference(weight, product);
+        for (int64_t k = 0; k < all.numel(); ++k) all.data<float>()[k] += product.data<float>()[k];
+      }
+      const double error = RelativeError(weight, all, h, job_.threads);
+      if (i > 0 && error >= least) break;
+      least = error;
+      best = std::move(codes);
+      rounded = std::move(all);
+      if (r.rank > 0) paths_[node.name] = std::move(path);
+    }
+    folder_.Add(node.name, node.inputs[1], best);
+    return rounded;
+  }
+
   void WriteBlock(int64_t block, const Graph& graph, const std::vector<Tensor>& y) {
     folder_.WriteBlock(block, graph);
     std::vector<TensorBytes> state;
     for (size_t i = 0; i < y.size(); ++i) state.push_back(ToBytes(Cat(i), y[i]));
+    for (const auto& [layer, path] : paths_) {
+      state.push_back(ToBytes(layer + ".a", path.a));
+      state.push_back(ToBytes(layer + ".b", path.b));
+    }
     Json outcomes = Json::array();
     for (const LayerOutcome& l : outcomes_) outcomes.push_back(ToJson(l));
     WriteTensors(State(), state, {{"blocks", Cat(block + 1)}, {"outcomes", outcomes.dump()}});
   }
 
+  void WritePaths() const { WriteAdapters(part_, paths_, out_.filename().string(), model_.gpt2()); }
+
+  void Train() {
+    PathTraining training = job_.recovery.training;
+    training.state = part_ / "training.safetensors";
+    training.threads = job_.threads;
+    paths_ = TrainPaths(model_, LanguageModel::Open(part_), training);
+    WritePaths();
+    fs::remove(training.state);
+  }
+
   void Finish() {
     folder_.Finish(job_.stored);
+    if (!paths_.empty()) {
+      WritePaths();
+      if (!job_.recovery.training.windows.empty()) Train();
+    }
     WriteFile(part_ / "plan.json",
               mezzo::ToJson(LlmPlan{job_.stored, job_.float_head, job_.precisions,
                                     job_.windows.size(), outcomes_}));
@@ -166,6 +230,7 @@ class Writer {
   const LlmJob& job_;
   const fs::path out_, part_;
   std::vector<LayerOutcome> outcomes_;
+  LowRanks paths_;
   QuantizedFolder folder_;
 };
 

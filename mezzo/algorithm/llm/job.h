@@ -12,12 +12,21 @@
 
 #include "mezzo/algorithm/llm/group_rounding.h"
 #include "mezzo/algorithm/llm/llm_plan.h"
+#include "mezzo/algorithm/recovery/train_text.h"
 #include "mezzo/runtime/language.h"
 
 namespace mezzo {
 
+// Paths of high precision beside the linear layers (METHODS 5), in bfloat16.
+struct LlmRecovery {
+  int64_t rank = 0;       // 0: none
+  int alternations = 1;   // times that the codes are made again for what the path leaves
+  PathTraining training;  // if it has windows; its state and threads are the job's
+};
+
 struct LlmJob {
   GroupRounding rounding;
+  LlmRecovery recovery;         // of layers in four bits
   LlmQuantization stored;       // its format is the rounding's
   bool float_head = false;      // embedding and head as they are, not in int8
   LlmPrecisions precisions;     // of linear layers

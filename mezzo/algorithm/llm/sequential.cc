@@ -10,7 +10,8 @@ namespace mezzo {
 std::vector<std::string> LinearLayers(const Graph& graph) {
   std::vector<std::string> names;
   for (const Node& node : graph.nodes)
-    if (node.Is("Gemm") && graph.Initializer(node.inputs[1])) names.push_back(node.name);
+    if (node.Is("Gemm") && graph.Initializer(node.inputs[1]) && !IsRecoveryPath(node))
+      names.push_back(node.name);
   return names;
 }
 

@@ -17,7 +17,8 @@ namespace mezzo {
 // or of the graph's inputs.
 std::vector<Graph> CutBefore(const Graph& graph, const std::vector<std::string>& layers);
 
-// The linear layers of a block's graph (Gemm with a constant weight), in order.
+// The linear layers of a block's graph (Gemm with a constant weight), in order; paths beside them
+// are none.
 std::vector<std::string> LinearLayers(const Graph& graph);
 
 struct SequentialSteps {

@@ -54,8 +54,8 @@ std::vector<TensorBytes> Adam::Write() const {
     all.push_back(ToBytes(name + ".square", Storage::kF32, m.values.shape(), m.square));
     all.push_back(ToBytes(name + ".size", Storage::kF32, {1}, std::vector<float>{m.size}));
   }
-  all.push_back(ToBytes("steps", Storage::kF32, {1},
-                        std::vector<float>{static_cast<float>(steps_)}));
+  all.push_back(
+      ToBytes("steps", Storage::kF32, {1}, std::vector<float>{static_cast<float>(steps_)}));
   return all;
 }
 

@@ -111,10 +111,9 @@ LowRank FitLowRank(const Tensor& error, const Hessian& h, int64_t rank, const Th
     std::vector<double> m(tried * tried);
     for (int64_t p = 0; p < tried; ++p)
       for (int64_t q = 0; q <= p; ++q)
-        m[p * tried + q] = m[q * tried + p] =
-            std::inner_product(next.data<float>() + p * outputs,
-                               next.data<float>() + (p + 1) * outputs,
-                               v.data<float>() + q * outputs, 0.0);
+        m[p * tried + q] = m[q * tried + p] = std::inner_product(
+            next.data<float>() + p * outputs, next.data<float>() + (p + 1) * outputs,
+            v.data<float>() + q * outputs, 0.0);
     const std::vector<double> turned = Eigenvectors(m, tried);
     LowRank path{{}, Tensor(DType::kFloat32, {outputs, rank})};
     Tensor rows(DType::kFloat32, {rank, outputs});

@@ -6,8 +6,8 @@
 
 namespace mezzo {
 
-// min over A, B of || (error - B A) H^(1/2) ||_F for an error (outputs, inputs) = W - Q(W): B is the
-// `rank` leading eigenvectors of error H error^T, orthonormal, and A = B^T error; by subspace
+// min over A, B of || (error - B A) H^(1/2) ||_F for an error (outputs, inputs) = W - Q(W): B is
+// the `rank` leading eigenvectors of error H error^T, orthonormal, and A = B^T error; by subspace
 // iteration, to about three digits of what they take up. A rank above outputs or inputs is lowered
 // to that; a Hessian of zeros counts as the unit matrix.
 LowRank FitLowRank(const Tensor& error, const Hessian& h, int64_t rank, const Threads& threads);

@@ -34,9 +34,9 @@ Hessian Correlated(int64_t d, unsigned seed) {
   return h;
 }
 
-// The best path leaves the sum of the smallest eigenvalues of e H e^T; with the others it adds up to
-// the whole. So what path r takes up, one rank after the other, is a falling series of eigenvalues,
-// and none is left at full rank.
+// The best path leaves the sum of the smallest eigenvalues of e H e^T; with the others it adds up
+// to the whole. So what path r takes up, one rank after the other, is a falling series of
+// eigenvalues, and none is left at full rank.
 TEST(FitLowRank, TakesUpTheLargestPartsFirst) {
   const Tensor e = NormalTensor({12, 20}, 3);
   const Hessian h = Correlated(20, 4);
@@ -79,7 +79,8 @@ TEST(FitLowRank, LowersRanksAndStandsZeros) {
   ASSERT_EQ(path.rank(), 4);
   const Tensor p = Product(path, {});
   for (int64_t i = 0; i < e.numel(); ++i) EXPECT_NEAR(p.data<float>()[i], e.data<float>()[i], 1e-5);
-  const Tensor zero = Product(FitLowRank(Tensor::Zeros(DType::kFloat32, {4, 9}), silent, 2, {}), {});
+  const Tensor zero =
+      Product(FitLowRank(Tensor::Zeros(DType::kFloat32, {4, 9}), silent, 2, {}), {});
   for (const float v : zero.span<float>()) EXPECT_EQ(v, 0);
   EXPECT_THROW(FitLowRank(e, Hessian(8), 2, {}), std::exception);
 }

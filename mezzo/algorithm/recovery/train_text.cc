@@ -16,9 +16,9 @@
 namespace mezzo {
 namespace {
 
-constexpr int64_t kRows = 64;     // of logits at once
-constexpr size_t kPatience = 2;   // epochs without a better one
-constexpr double kWarmUp = 0.1;   // share of the steps
+constexpr int64_t kRows = 64;    // of logits at once
+constexpr size_t kPatience = 2;  // epochs without a better one
+constexpr double kWarmUp = 0.1;  // share of the steps
 
 Tensor Rows(const Tensor& t, int64_t begin, int64_t end) {
   const int64_t width = t.dim(1);
@@ -154,7 +154,8 @@ class Trainer {
     least_ = saved.at("least"), since_best_ = saved.at("since_best");
     matrices_.Read(state);
     for (auto& [layer, path] : paths_)
-      best_[layer] = {state.At("best." + layer + ".a").Read(), state.At("best." + layer + ".b").Read()};
+      best_[layer] = {state.At("best." + layer + ".a").Read(),
+                      state.At("best." + layer + ".b").Read()};
   }
 
   void Judge() {
@@ -180,7 +181,8 @@ class Trainer {
     for (auto& [name, tensor] : graph.initializers)
       for (const auto& [end, a] : {std::pair{".lora_A.weight", true}, {".lora_B.weight", false}})
         if (name.ends_with(end)) {
-          const LowRank& path = paths.at(name.substr(0, name.size() - std::string_view(end).size()));
+          const LowRank& path =
+              paths.at(name.substr(0, name.size() - std::string_view(end).size()));
           tensor = a ? path.a : path.b;
         }
     return graph;
@@ -225,8 +227,8 @@ class Trainer {
       Back(b, states.back(), g);
     }
     ++steps_;
-    const double all = static_cast<double>(
-        t_.epochs * ((t_.windows.size() + t_.batch - 1) / t_.batch));
+    const double all =
+        static_cast<double>(t_.epochs * ((t_.windows.size() + t_.batch - 1) / t_.batch));
     const double at = static_cast<double>(steps_) / all;
     const double rate = at < kWarmUp ? at / kWarmUp : 0.5 * (1 + std::cos(M_PI * at));
     matrices_.Step(rate * t_.rate, 1 / static_cast<double>(batch.size()));
@@ -252,7 +254,8 @@ class Trainer {
     for (const TensorMap& window : found)
       for (const auto& [name, part] : window) {
         if (name == "x") continue;
-        const std::string layer = name.substr(0, name.size() - std::string_view(".lora_A.weight").size());
+        const std::string layer =
+            name.substr(0, name.size() - std::string_view(".lora_A.weight").size());
         matrices_.AddGradient(layer + (name.ends_with(".lora_A.weight") ? ".a" : ".b"), part);
       }
   }

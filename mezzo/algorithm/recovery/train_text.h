@@ -27,10 +27,10 @@ struct PathTraining {
   std::function<void(size_t epoch, double loss)> epoch_done;
 };
 
-// `quantized` holds the paths to begin with; those found are rounded to what files hold. Activations
-// that are quantized pass the gradient on as it is (straight through). Memory: the paths four times,
-// hidden states of all windows, of a batch in front of each block, one block. Throws UsageError if
-// there are no windows, or no paths.
+// `quantized` holds the paths to begin with; those found are rounded to what files hold.
+// Activations that are quantized pass the gradient on as it is (straight through). Memory: the
+// paths four times, hidden states of all windows, of a batch in front of each block, one block.
+// Throws UsageError if there are no windows, or no paths.
 LowRanks TrainPaths(const LanguageModel& reference, const LanguageModel& quantized,
                     const PathTraining& training);
 

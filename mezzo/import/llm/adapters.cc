@@ -48,9 +48,7 @@ void CheckKind(const Json& config, const std::string& where) {
 
 }  // namespace
 
-bool HoldsAdapters(const fs::path& folder) {
-  return fs::exists(folder / "adapter_config.json");
-}
+bool HoldsAdapters(const fs::path& folder) { return fs::exists(folder / "adapter_config.json"); }
 
 LowRanks ReadAdapters(const fs::path& folder) {
   const std::string where = (folder / "adapter_config.json").string();

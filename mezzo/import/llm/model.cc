@@ -7,6 +7,7 @@
 #include "mezzo/checkpoint/gguf.h"
 #include "mezzo/checkpoint/llama2c.h"
 #include "mezzo/checkpoint/safetensors.h"
+#include "mezzo/import/llm/adapters.h"
 #include "mezzo/import/llm/builder.h"
 #include "mezzo/import/llm/names.h"
 
@@ -58,7 +59,16 @@ class LanguageModel::Builder : public GraphBuilder {
     std::vector<std::string> inputs{Quantized(x)};
     inputs.push_back(Matrix(module, out, in));
     if (model_.Holds(module + ".bias", layer_)) inputs.push_back(Vector(module, ".bias", out));
-    return Add("Gemm", Name(module), inputs, {{"transB", int64_t{1}}});
+    const std::string y = Add("Gemm", Name(module), inputs, {{"transB", int64_t{1}}});
+    const LowRank* path = model_.Path(module, layer_, {out, in});
+    return path ? Recovered(Name(module), x, y, *path) : y;
+  }
+  std::string Recovered(const std::string& layer, const std::string& x, const std::string& y,
+                        const LowRank& path) {
+    const std::string a = Constant(layer + ".lora_A.weight", path.a),
+                      b = Constant(layer + ".lora_B.weight", path.b);
+    const std::string t = Add("Gemm", layer + ".recovery_a", {x, a}, {{"transB", int64_t{1}}});
+    return Add("Gemm", layer + ".recovery_b", {t, b, y}, {{"transB", int64_t{1}}});
   }
   // In the format that linear layers read.
   std::string Quantized(const std::string& x) {
@@ -192,6 +202,7 @@ LanguageModel LanguageModel::Open(const fs::path& path) {
     const auto& tensors = m.checkpoint_->tensors;
     const auto first = tensors.lower_bound(m.prefix_);
     if (first == tensors.end() || !first->first.starts_with(m.prefix_)) m.prefix_.clear();
+    if (HoldsAdapters(path)) m.ReadPaths();
   } else if (path.extension() == ".gguf") {
     Gguf file = ReadGguf(path);
     m.config_ = ConfigOf(file);
@@ -217,6 +228,31 @@ LanguageModel LanguageModel::Open(const fs::path& path) {
       m.sin_.data<float>()[p * pairs + i] = static_cast<float>(std::sin(angle));
     }
   return m;
+}
+
+void LanguageModel::ReadPaths() {
+  paths_ = ReadAdapters(source_);
+  for (const auto& [layer, path] : paths_) {
+    const auto holds = [&](const char* what) {
+      return checkpoint_->tensors.contains(layer + what);
+    };
+    RequireFile(holds(".weight") || holds(".weight_packed") || holds(".weight_codes"), this->path(),
+                ": has an adapter for ", layer, ", which the model has not");
+  }
+}
+
+const LowRank* LanguageModel::Path(const std::string& module, int64_t layer,
+                                   const Shape& shape) const {
+  if (paths_.empty()) return nullptr;
+  const std::string file = FileName(module + ".weight", layer);
+  const std::string name = file.substr(0, file.rfind('.'));
+  const auto it = paths_.find(name);
+  if (it == paths_.end()) return nullptr;
+  const LowRank& p = it->second;
+  RequireFile(p.b.dim(0) == shape[0] && p.a.dim(1) == shape[1], path(), ": the adapter of ", name,
+              " has A ", ToString(p.a.shape()), " and B ", ToString(p.b.shape()), ", needs ",
+              ToString(shape), " of B A");
+  return &p;
 }
 
 std::string LanguageModel::FileName(const std::string& name, int64_t i) const {

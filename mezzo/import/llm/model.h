@@ -10,7 +10,9 @@
 // weights (out, in), named as Hugging Face names their modules: model.layers.3.self_attn.q_proj.
 // The two channels that a rotary embedding turns are in the two halves of a head, in whatever order
 // the file has them. Where config.json says that activations are quantized (quantized.h), a
-// mezzo.QuantizeRows stands before the linear layers.
+// mezzo.QuantizeRows stands before the linear layers. A layer with a recovery path (adapters.h) is
+// followed by LAYER.recovery_a, of what the layer reads before that is quantized, and
+// LAYER.recovery_b, which adds to the layer's output.
 #pragma once
 
 #include <filesystem>
@@ -22,8 +24,14 @@
 #include "mezzo/checkpoint/checkpoint.h"
 #include "mezzo/graph/graph.h"
 #include "mezzo/import/llm/config.h"
+#include "mezzo/tensor/low_rank.h"
 
 namespace mezzo {
+
+// True of the nodes LAYER.recovery_a and LAYER.recovery_b.
+inline bool IsRecoveryPath(const Node& node) {
+  return node.name.ends_with(".recovery_a") || node.name.ends_with(".recovery_b");
+}
 
 // (rows, columns) to (columns, rows), float32.
 Tensor Transposed(const Tensor& matrix);
@@ -59,6 +67,9 @@ class LanguageModel {
   StoredMatrix ReadMatrix(const std::string& module, int64_t layer, const Shape& shape) const;
   Tensor ReadVector(const std::string& name, int64_t layer, int64_t size) const;
   bool Holds(const std::string& name, int64_t layer = -1) const;
+  // The recovery path beside a linear layer, or null.
+  const LowRank* Path(const std::string& module, int64_t layer, const Shape& shape) const;
+  const LowRanks& paths() const { return paths_; }
   bool gpt2() const { return config_.architecture == "gpt2"; }
   std::string HeadModule() const;
   // What the first block reads, (tokens, hidden), row by row from the file. UsageError for an id
@@ -73,6 +84,7 @@ class LanguageModel {
   enum class Names { kHuggingFace, kGguf, kLlama2c };
   class Builder;
 
+  void ReadPaths();
   // What the file calls a tensor that Hugging Face calls `name`, of layer `i` or of none.
   std::string FileName(const std::string& name, int64_t i = -1) const;
   const StoredTensor& Stored(const std::string& name, int64_t i, const Shape& shape) const;
@@ -85,6 +97,7 @@ class LanguageModel {
   Names names_ = Names::kHuggingFace;
   std::string prefix_;  // of Hugging Face's names: "model.", "transformer.", or none
   std::shared_ptr<const Checkpoint> checkpoint_;
+  LowRanks paths_;
   Tensor cos_, sin_;  // (context, pairs)
 };
 

@@ -19,6 +19,24 @@ JoinedLinears::JoinedLinears(const LanguageModel& model, int64_t layer,
     layers_.push_back(Read(model, layer, part, threads));
     outputs_ += part.outputs;
   }
+  ReadPaths(model, layer, parts, threads);
+}
+
+void JoinedLinears::ReadPaths(const LanguageModel& model, int64_t layer,
+                              const std::vector<Part>& parts, const Threads& threads) {
+  std::vector<float> a;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const LowRank* path =
+        layer < 0 ? nullptr : model.Path(parts[i].module, layer, {parts[i].outputs, inputs_});
+    if (!path) continue;
+    const int64_t rank = path->rank();
+    layers_[i].path = ranks_;
+    layers_[i].rank = rank;
+    layers_[i].b = PackedB(path->b.data<float>(), rank, parts[i].outputs, 1, rank, threads);
+    a.insert(a.end(), path->a.data<float>(), path->a.data<float>() + path->a.numel());
+    ranks_ += rank;
+  }
+  if (ranks_ > 0) paths_ = PackedB(a.data(), inputs_, ranks_, 1, inputs_, threads);
 }
 
 JoinedLinears::Layer JoinedLinears::Read(const LanguageModel& model, int64_t layer,
@@ -43,10 +61,12 @@ JoinedLinears::Layer JoinedLinears::Read(const LanguageModel& model, int64_t lay
 }
 
 int64_t JoinedLinears::bytes() const {
-  int64_t sum = 0;
+  const auto packed = [](const PackedB& b) { return b.k() * b.panels() * PackedB::kWidth * 4; };
+  int64_t sum = ranks_ > 0 ? packed(paths_) : 0;
   for (const Layer& l : layers_) {
+    if (l.rank > 0) sum += packed(l.b);
     if (const auto* b = std::get_if<PackedB>(&l.weights))
-      sum += b->k() * b->panels() * PackedB::kWidth * 4;
+      sum += packed(*b);
     else if (const auto* rows = std::get_if<PackedRows>(&l.weights))
       sum += rows->bytes();
     else
@@ -101,6 +121,17 @@ void JoinedLinears::Run(const float* x, int64_t tokens, float* y, const Threads&
     for (int64_t t = 0; t < tokens; ++t)
       for (size_t i = 0; i < l.bias.size(); ++i) y[t * outputs_ + l.first + i] += l.bias[i];
   }
+  if (ranks_ > 0) RunPaths(x, tokens, y, threads);
+}
+
+void JoinedLinears::RunPaths(const float* x, int64_t tokens, float* y,
+                             const Threads& threads) const {
+  std::vector<float> narrow(tokens * ranks_);
+  Sgemm(x, inputs_, tokens, paths_, narrow.data(), ranks_, {}, threads);
+  for (const Layer& l : layers_)
+    if (l.rank > 0)
+      Sgemm(narrow.data() + l.path, ranks_, tokens, l.b, y + l.first, outputs_,
+            {y + l.first, outputs_}, threads);
 }
 
 }  // namespace mezzo

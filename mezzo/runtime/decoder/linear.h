@@ -7,7 +7,8 @@
 //   float weights                                       Sgemm
 //
 // Of float activations in 8 bits (mezzo.QuantizeRows), the last three forms multiply what these
-// leave of them.
+// leave of them. A recovery path (import/llm/adapters.h) reads the activations as they are: A x of
+// all layers in one product, then B of each added to its outputs.
 #pragma once
 
 #include <optional>
@@ -47,16 +48,24 @@ class JoinedLinears {
  private:
   struct Layer {
     std::variant<PackedGroups, PackedRows, PackedB> weights;
-    std::vector<float> bias;  // or none
-    int64_t first;            // of its outputs
-    bool integers = false;    // a GroupGemm
+    std::vector<float> bias;     // or none
+    int64_t first;               // of its outputs
+    bool integers = false;       // a GroupGemm
+    PackedB b;                   // of its path, if rank > 0
+    int64_t rank = 0, path = 0;  // rows of paths_, and the first
   };
   Layer Read(const LanguageModel& model, int64_t layer, const Part& part, const Threads& threads);
+  void ReadPaths(const LanguageModel& model, int64_t layer, const std::vector<Part>& parts,
+                 const Threads& threads);
   // The activations that float products read: x, or what 8 bits leave of it in `rounded`.
   const float* Rounded(const float* x, int64_t tokens, std::vector<float>& rounded,
                        const Threads& threads) const;
 
+  void RunPaths(const float* x, int64_t tokens, float* y, const Threads& threads) const;
+
   int64_t inputs_ = 0, outputs_ = 0, group_ = 0;
+  PackedB paths_;  // A of all layers' paths, one below the other
+  int64_t ranks_ = 0;
   std::string activations_ = "float";
   int64_t activation_group_ = 0;
   std::vector<Layer> layers_;

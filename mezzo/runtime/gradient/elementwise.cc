@@ -188,9 +188,13 @@ void OfY(GradientTable& table, const char* op) {
   table.Add(op, &Unary<F, true>);
 }
 
+// Rounding has no slope of its own: straight through (Bengio et al., arXiv 1308.3432).
+void RoundedGradient(GradientContext& ctx) { ctx.result[0] = ctx.g[0]; }
+
 }  // namespace
 
 void AddElementwiseGradients(GradientTable& table) {
+  table.Add("mezzo:QuantizeRows", &RoundedGradient);
   OfY<ReluOfY>(table, "Relu");
   OfY<SigmoidOfY>(table, "Sigmoid");
   OfY<TanhOfY>(table, "Tanh");

@@ -22,7 +22,8 @@ const GradientTable& GradientTable::Get() {
 }
 
 GradientRule GradientTable::Find(const Node& node) const {
-  const auto it = node.domain.empty() ? rules_.find(node.op_type) : rules_.end();
+  const auto it =
+      rules_.find(node.domain.empty() ? node.op_type : node.domain + ":" + node.op_type);
   return it == rules_.end() ? nullptr : it->second;
 }
 

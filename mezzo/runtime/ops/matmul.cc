@@ -96,10 +96,12 @@ void MatMul(OpContext& ctx) {
 
 // (rows, columns) transposed.
 Tensor Transpose(const Tensor& t) {
-  Tensor y(t.dtype(), {t.dim(1), t.dim(0)});
-  for (int64_t i = 0; i < t.dim(0); ++i)
-    for (int64_t j = 0; j < t.dim(1); ++j)
-      y.data<float>()[j * t.dim(0) + i] = t.data<float>()[i * t.dim(1) + j];
+  const int64_t rows = t.dim(0), columns = t.dim(1);
+  Tensor y(t.dtype(), {columns, rows});
+  const float* from = t.data<float>();
+  float* to = y.data<float>();
+  for (int64_t i = 0; i < rows; ++i)
+    for (int64_t j = 0; j < columns; ++j) to[j * rows + i] = from[i * columns + j];
   return y;
 }
 
@@ -113,11 +115,12 @@ void AddScaled(const Node& node, const Tensor& c, float alpha, float beta, Tenso
           "Gemm ", node.name, ": C ", ToString(shape), " does not broadcast to ",
           ToString(y.shape()));
   const int64_t row = shape[0] == 1 ? 0 : shape[1], column = shape[1] == 1 ? 0 : 1;
+  const float* add = c.defined() ? c.data<float>() : nullptr;
+  float* v = y.data<float>();
   for (int64_t i = 0; i < y.dim(0); ++i)
-    for (int64_t j = 0; j < n; ++j) {
-      float& v = y.data<float>()[i * n + j];
-      v = alpha * v;
-      if (c.defined()) v += beta * c.data<float>()[i * row + j * column];
+    for (int64_t j = 0; j < n; ++j, ++v) {
+      *v = alpha * *v;
+      if (add) *v += beta * add[i * row + j * column];
     }
 }
 
@@ -141,12 +144,14 @@ void Gemm(OpContext& ctx) {
   const PackedB& packed = made ? *made : ctx.state.Get<PackedB>(pack);
 
   const float alpha = node.Float("alpha", 1.0f), beta = node.Float("beta", 1.0f);
-  const bool bias = c.defined() && alpha == 1.0f && beta == 1.0f && c.numel() == n &&
-                    (c.rank() == 1 || (c.rank() == 2 && c.dim(0) == 1));
+  // A C that is a bias or has the result's shape begins the sums.
+  const bool plain = c.defined() && alpha == 1.0f && beta == 1.0f;
+  const bool bias = plain && c.numel() == n && (c.rank() == 1 || (c.rank() == 2 && c.dim(0) == 1));
+  const bool whole = plain && !bias && c.shape() == Shape{m, n};
   Tensor y(DType::kFloat32, {m, n});
-  Sgemm(a.data<float>(), k, m, packed, y.data<float>(), n, {bias ? c.data<float>() : nullptr, 0},
-        ctx.threads);
-  if (!bias && (c.defined() || alpha != 1.0f)) AddScaled(node, c, alpha, beta, y);
+  Sgemm(a.data<float>(), k, m, packed, y.data<float>(), n,
+        {bias || whole ? c.data<float>() : nullptr, whole ? n : 0}, ctx.threads);
+  if (!bias && !whole && (c.defined() || alpha != 1.0f)) AddScaled(node, c, alpha, beta, y);
   ctx.out[0] = y;
 }
 
