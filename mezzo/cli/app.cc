@@ -23,6 +23,7 @@ int Main(int argc, char** argv) {
   AddCompare(app);
   AddBench(app);
   AddGenerate(app);
+  AddSimulate(app);
   try {
     app.parse(argc, argv);
     RequireFile(std::fflush(stdout) == 0 && !std::ferror(stdout),

@@ -19,5 +19,6 @@ void AddEvaluate(CLI::App& app);
 void AddCompare(CLI::App& app);
 void AddBench(CLI::App& app);
 void AddGenerate(CLI::App& app);
+void AddSimulate(CLI::App& app);
 
 }  // namespace mezzo

@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <functional>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -115,6 +116,39 @@ TEST_F(Program, JsonIsAllThatQuantizePrints) {
   EXPECT_FALSE(json["stages"].empty());
   EXPECT_FALSE(json["ladder"].empty());
   EXPECT_NE(ReadFile(err_).find("all layers"), std::string::npos) << "steps are told on stderr";
+}
+
+TEST_F(Program, SimulatesChips) {
+  ASSERT_EQ(Run(Quantize()), 0) << ReadFile(err_);
+  const auto simulate = [&](std::vector<std::string> more) {
+    std::vector<std::string> all{"simulate", output_.string(), "--data", data_.string(), "--json"};
+    all.insert(all.end(), more.begin(), more.end());
+    const int status = Run(all);
+    return status == 0 ? nlohmann::json::parse(ReadFile(out_)) : nlohmann::json(ReadFile(err_));
+  };
+  const auto json = simulate({"--sigma", "0,3", "--chips", "4"});
+  ASSERT_TRUE(json.is_object()) << json;
+  EXPECT_EQ(json["layers"], 1);
+  EXPECT_EQ(json["integer_engine"], 1);
+  EXPECT_EQ(json["results"][0]["mean"], 1);
+  EXPECT_EQ(json["results"][0]["values"].size(), 1u) << "without effects all chips are one";
+  EXPECT_EQ(json["results"][1]["values"].size(), 4u);
+  EXPECT_LT(json["results"][1]["mean"], 1);
+  EXPECT_GT(json["energy"]["tops_per_watt"], 0);
+  EXPECT_EQ(simulate({"--sigma", "0,3", "--chips", "4", "--threads", "1"}), json);
+  for (const auto& [option, value] :
+       std::map<std::string, std::string>{{"--sigma", "-1"},
+                                          {"--chips", "0"},
+                                          {"--adc-bits", "17"},
+                                          {"--stuck-at-0", "2"},
+                                          {"--array-rows", "-1"},
+                                          {"--drift", "nan"},
+                                          {"--recovery-format", "nf4"},
+                                          {"--energy", "much"}}) {
+    const auto refusal = simulate({option, value});
+    ASSERT_TRUE(refusal.is_string()) << option;
+    EXPECT_NE(refusal.get<std::string>().find("mezzo: " + option), std::string::npos) << refusal;
+  }
 }
 
 // Two products of 64 x 64 between 4 inputs and 4 classes.

@@ -32,6 +32,8 @@ struct WindowGeometry {
   Shape OutShape(size_t rank) const;  // of the result, with shape.out_c channels
 };
 WindowGeometry GeometryOf(const Node& node, const Shape& x, std::vector<int64_t> kernel);
+// The same of a convolution of x (N, C, ...) by w (O, C / group, ...), with out_c and groups.
+WindowGeometry ConvGeometry(const Node& node, const Tensor& x, const Tensor& w);
 
 // The output stage that a node of domain mezzo describes (lower.h lists the attributes) and the
 // type of what it makes.

@@ -2,14 +2,7 @@
 #include "mezzo/runtime/ops/integer.h"
 
 namespace mezzo {
-namespace {
 
-struct Prepared {
-  QConvWeights weights;
-  QOutput out;
-};
-
-// The geometry of a convolution of x (N, C, ...) by w (O, C / group, ...).
 WindowGeometry ConvGeometry(const Node& node, const Tensor& x, const Tensor& w) {
   Require(x.rank() >= 3 && w.rank() == x.rank(), "got shapes ", ToString(x.shape()), " and ",
           ToString(w.shape()), ", needs images and filters of the same rank");
@@ -21,6 +14,13 @@ WindowGeometry ConvGeometry(const Node& node, const Tensor& x, const Tensor& w) 
   g.shape.out_c = static_cast<size_t>(w.dim(0));
   return g;
 }
+
+namespace {
+
+struct Prepared {
+  QConvWeights weights;
+  QOutput out;
+};
 
 void Run(OpContext& ctx, const WindowGeometry& g, int32_t x_zero, const Prepared& p) {
   const Tensor x = ctx.in[0].ToLayout(Layout::kChannelsLast);

@@ -1,0 +1,259 @@
+// mezzo simulate: a quantized network's figure on compute-in-memory arrays whose cells vary from
+// chip to chip, and the energy that such arrays take.
+#include <cmath>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "mezzo/algorithm/variability/chips.h"
+#include "mezzo/algorithm/variability/energy.h"
+#include "mezzo/base/progress.h"
+#include "mezzo/cli/commands.h"
+#include "mezzo/cli/options.h"
+
+namespace mezzo {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct Options {
+  std::string model, energy = "parts";
+  DataOptions data;
+  ThreadOptions threads;
+  std::vector<float> sigmas{0, 0.05f, 0.1f, 0.2f};
+  int64_t chips = 10, rows = 256, samples = 0;
+  CimOptions cim;
+  EnergyConfig config;
+  bool json = false, headline = false;
+};
+
+struct Study {
+  MetricResult clean;  // on the integer engine
+  std::vector<SigmaResult> results;
+  std::vector<CimLayer> layers;
+  std::vector<std::string> digital;
+  EnergyEstimate energy;
+  EnergyTable table;
+};
+
+EnergyTable TableOf(const std::string& name) {
+  return name.ends_with(".json") ? ReadEnergyTable(name) : NamedEnergyTable(name);
+}
+
+// What the library calls a field by its option's name.
+void NamingOption(const std::function<void()>& check) {
+  try {
+    check();
+  } catch (const UsageError& e) {
+    throw UsageError(Cat("--", e.what()));
+  }
+}
+
+// Ahead of the work: whatever is out of range, with the name of its option.
+ChipTask TaskOf(const Options& o) {
+  Require(o.rows >= 0, "--array-rows: got ", o.rows, ", needs 0 (all) or more");
+  Require(o.chips > 0, "--chips: got ", o.chips, ", needs 1 or more");
+  Require(o.samples >= 0, "--evaluation-samples: got ", o.samples, ", needs 0 (all) or more");
+  ChipTask task{o.sigmas, static_cast<size_t>(o.chips), o.data.seed, o.cim};
+  task.options.rows = static_cast<size_t>(o.rows);
+  Require(!task.sigmas.empty(), "--sigma: needs one or more");
+  for (const float sigma : task.sigmas) {
+    CimOptions one = task.options;
+    one.sigma = sigma;
+    NamingOption([&] { CheckCimOptions(one); });
+  }
+  return task;
+}
+
+EnergyConfig ConfigOf(const Options& o) {
+  EnergyConfig config = o.config;
+  config.rows = static_cast<size_t>(o.rows);
+  config.adc_bits = o.cim.adc_bits;
+  return config;
+}
+
+double IoBytes(const TensorMap& inputs, const std::vector<Tensor>& outputs) {
+  double bytes = static_cast<double>(BytesOf(inputs));
+  for (const Tensor& t : outputs) bytes += static_cast<double>(t.bytes());
+  return bytes;
+}
+
+Study Simulate(const Options& o) {
+  const ChipTask task = TaskOf(o);
+  NamingOption([&] { CheckEnergyConfig(ConfigOf(o)); });
+  Study s;
+  s.table = TableOf(o.energy);
+  const RunnableModel model = LoadRunnable(o.model);
+  const Graph arrays = OnArrays(model.graph, task.options);
+  s.digital = DigitalProducts(arrays);
+  const auto dataset = o.data.Open(model.model.graph);
+  const auto samples = DrawSamples(*dataset, static_cast<size_t>(o.samples), o.data.seed);
+  const TensorMap first = dataset->Get(samples.at(0)).inputs;
+  s.layers = CimLayers(arrays, first);
+  Require(!s.layers.empty(), o.model,
+          ": no layer multiplies integers by constant weights, needs a model as mezzo quantize "
+          "writes");
+  s.energy = EstimateEnergy(s.layers, IoBytes(first, Session(model.graph, {}).Run(first)),
+                            ConfigOf(o), s.table);
+  Evaluator evaluator(*dataset, samples, o.data.MetricName(*dataset), o.data.Metric(model.model),
+                      &model.graph, Threads(o.threads.threads));
+  Progress progress("simulating", samples.size() * (1 + ChipRuns(task)));
+  const auto run = [&](const Graph& graph) {
+    return evaluator.Run(graph, [&] { progress.Step(); }).result;
+  };
+  s.clean = run(model.graph);
+  s.results =
+      SimulateChips(model.graph, task, [&](const Graph& graph) { return run(graph).value; });
+  return s;
+}
+
+Json ToJson(const EnergyEstimate& e) {
+  Json parts = Json::array();
+  for (const EnergyPart& p : e.parts)
+    parts.push_back({{"part", p.name}, {"count", p.count}, {"femtojoules", p.femtojoules}});
+  return {{"macs", e.macs},
+          {"tops_per_watt", e.TopsPerWatt()},
+          {"tops_per_watt_without_memory", e.TopsPerWatt(false)},
+          {"femtojoules", e.Femtojoules()},
+          {"parts", parts}};
+}
+
+Json ToJson(const Options& o, const Study& s) {
+  Json results = Json::array();
+  for (const SigmaResult& r : s.results)
+    results.push_back({{"sigma", r.sigma},
+                       {"mean", r.mean},
+                       {"deviation", r.deviation},
+                       {"confidence_95", r.half_width},
+                       {"values", r.values}});
+  Json energy = ToJson(s.energy);
+  energy["assumptions"] = EnergyAssumptions(ConfigOf(o), s.table);
+  return {{"model", o.model},
+          {"metric", s.clean.name},
+          {"samples", s.clean.n},
+          {"integer_engine", s.clean.value},
+          {"layers", s.layers.size()},
+          {"digital", s.digital},
+          {"array_rows", o.rows},
+          {"adc_bits", o.cim.adc_bits},
+          {"adc_full_scale", o.cim.adc_full_scale},
+          {"read_noise", o.cim.read_noise},
+          {"stuck_at_0", o.cim.stuck_at_0},
+          {"stuck_at_1", o.cim.stuck_at_1},
+          {"drift", o.cim.drift},
+          {"drift_spread", o.cim.drift_spread},
+          {"seed", o.data.seed},
+          {"results", results},
+          {"energy", energy}};
+}
+
+void Print(const SigmaResult& r) {
+  std::printf("%6g  %10.6g", r.sigma, r.mean);
+  if (r.values.size() > 1)
+    std::printf("  %9.2g  +- %.2g", r.deviation, r.half_width);
+  else
+    std::printf("  %9s  %s", "-", std::isnan(r.deviation) ? "one chip only" : "chips are equal");
+  std::printf("\n");
+}
+
+void Print(const EnergyEstimate& e) {
+  std::printf("energy of a sample: %.4g uJ for %s MACs: %.4g TOPS/W, %.4g without memories\n",
+              e.Femtojoules() / 1e9, Count(e.macs).c_str(), e.TopsPerWatt(), e.TopsPerWatt(false));
+  for (const EnergyPart& p : e.parts)
+    std::printf("  %-12s  %10.4g nJ  %5.1f%%\n", p.name.c_str(), p.femtojoules / 1e6,
+                100 * p.femtojoules / e.Femtojoules());
+}
+
+void Print(const Options& o, const Study& s) {
+  std::printf("%zu layers on arrays; %s %.6g on %zu samples on the integer engine\n",
+              s.layers.size(), s.clean.name.c_str(), s.clean.value, s.clean.n);
+  for (const std::string& name : s.digital) std::printf("digital: %s\n", name.c_str());
+  std::printf(" sigma  %10s  deviation  95%% of the mean over %lld chips\n", s.clean.name.c_str(),
+              static_cast<long long>(o.chips));
+  for (const SigmaResult& r : s.results) Print(r);
+  Print(s.energy);
+  for (const std::string& line : EnergyAssumptions(ConfigOf(o), s.table))
+    std::printf("  assumes %s\n", line.c_str());
+}
+
+void PrintHeadline(bool json) {
+  Json list = Json::array();
+  for (const HeadlineCase& c : HeadlineCases()) {
+    list.push_back({{"assumption", c.assumption}, {"estimate", ToJson(c.estimate)}});
+    if (!json)
+      std::printf("%7.1f TOPS/W, %7.1f with memories: %s\n", c.estimate.TopsPerWatt(false),
+                  c.estimate.TopsPerWatt(), c.assumption.c_str());
+  }
+  if (json) std::printf("%s\n", list.dump(1).c_str());
+}
+
+void Run(const Options& o) {
+  if (o.headline) return PrintHeadline(o.json);
+  Require(!o.model.empty(), "MODEL is required");
+  Require(!o.data.data.empty(), "--data is required");
+  const Study study = Simulate(o);
+  if (o.json)
+    std::printf("%s\n", ToJson(o, study).dump(1).c_str());
+  else
+    Print(o, study);
+}
+
+void AddArrayOptions(CLI::App& cmd, Options& o) {
+  cmd.add_option("--sigma", o.sigmas, "Mismatch of the cells: relative deviations, by commas")
+      ->delimiter(',')
+      ->capture_default_str();
+  cmd.add_option("--chips", o.chips, "Chips drawn for each sigma")->capture_default_str();
+  cmd.add_option("--array-rows", o.rows, "Rows that a conversion sums (0: all)")
+      ->capture_default_str();
+  cmd.add_option("--adc-bits", o.cim.adc_bits, "Of a converter (0: ideal)")->capture_default_str();
+  cmd.add_option("--adc-full-scale", o.cim.adc_full_scale,
+                 "Where a converter clips, as a fraction of the rows")
+      ->capture_default_str();
+  cmd.add_option("--read-noise", o.cim.read_noise, "Of a conversion, in units of one cell")
+      ->capture_default_str();
+  cmd.add_option("--stuck-at-0", o.cim.stuck_at_0, "Share of the cells")->capture_default_str();
+  cmd.add_option("--stuck-at-1", o.cim.stuck_at_1, "Share of the cells")->capture_default_str();
+  cmd.add_option("--drift", o.cim.drift, "Share of its conductance that a cell has lost")
+      ->capture_default_str();
+  cmd.add_option("--drift-spread", o.cim.drift_spread, "Deviation of that share from cell to cell")
+      ->capture_default_str();
+}
+
+void AddEnergyOptions(CLI::App& cmd, Options& o) {
+  cmd.add_option("--energy", o.energy, "Energy of each operation: parts, macro or a .json file")
+      ->capture_default_str();
+  cmd.add_option("--recovery-rank", o.config.recovery_rank,
+                 "Energy: rank of the high-precision paths")
+      ->capture_default_str();
+  cmd.add_option("--recovery-format", o.config.recovery_format, "Energy: fp32, fp16 or int8")
+      ->capture_default_str();
+  cmd.add_option("--energy-weight-bits", o.config.weight_bits,
+                 "Energy: planes of the weights (0: as the model's)")
+      ->capture_default_str();
+  cmd.add_option("--energy-activation-bits", o.config.activation_bits,
+                 "Energy: planes of the codes")
+      ->capture_default_str();
+  cmd.add_flag("--weights-from-dram", o.config.weights_from_dram,
+               "Energy: weights are read at every run");
+  cmd.add_flag("--energy-headline", o.headline,
+               "Only show what 464 TOPS/W with rank-8 paths rests on");
+}
+
+}  // namespace
+
+void AddSimulate(CLI::App& app) {
+  CLI::App* cmd = app.add_subcommand(
+      "simulate", "A quantized network on compute-in-memory arrays that vary, and their energy");
+  auto o = std::make_shared<Options>();
+  cmd->add_option("model", o->model, "ONNX model as mezzo quantize writes");
+  o->data.Add(*cmd, false);
+  cmd->get_option("--seed")->description("Draws the samples and the chips");
+  cmd->add_option("--evaluation-samples", o->samples, "Use so many, drawn by --seed (0: all)")
+      ->capture_default_str();
+  AddArrayOptions(*cmd, *o);
+  AddEnergyOptions(*cmd, *o);
+  o->threads.Add(*cmd);
+  cmd->add_flag("--json", o->json);
+  cmd->callback([o] { Run(*o); });
+}
+
+}  // namespace mezzo
