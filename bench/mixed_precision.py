@@ -39,6 +39,7 @@ def main():
     parser.add_argument("--refine", default="0")
     parser.add_argument("--validate", default="60")
     parser.add_argument("--budget", default="size=14%")
+    parser.add_argument("--no-tuning", action="store_true", help="no fits after each choice, which take half the time")
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("mixed-precision"))
     parser.add_argument("--mezzo", type=pathlib.Path, default=HERE.parent / "build/mezzo")
     options = parser.parse_args()
@@ -51,6 +52,7 @@ def main():
         command += ["--budget", options.budget, "--front", options.points, "--refine", options.refine]
         command += ["--validate", options.validate, "--report", options.out / f"{name}.html", "--json"]
         command += ["--task", known[name].task, "--output-index", str(known[name].output)]
+        command += ["--no-tuning"] if options.no_tuning else []
         if known[name].preprocess:
             command += ["--preprocess", known[name].preprocess]
         start = time.monotonic()

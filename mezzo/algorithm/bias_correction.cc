@@ -197,10 +197,16 @@ Estimates Shifts(const std::vector<const Means*>& f, const std::vector<Means>& q
   return e;
 }
 
-// Fits layer after layer; without `scales`, shifts alone.
+struct FitKind {
+  bool scales = false;   // else shifts alone
+  bool trusted = false;  // chance is left out
+};
+
+// Fits layer after layer.
 std::map<std::string, OutputFit> Fit(const Model& prepared, const Plan& plan,
                                      const TuningSet& samples, size_t memory,
-                                     const Threads& threads, bool scales) {
+                                     const Threads& threads, FitKind kind) {
+  const bool scales = kind.scales;
   struct Seen {
     Means means;
     std::vector<float> values;
@@ -245,7 +251,7 @@ std::map<std::string, OutputFit> Fit(const Model& prepared, const Plan& plan,
         fit.scale[c] = static_cast<float>(1 + trusted * found.values[c]);
     }
     const Estimates found = Shifts(f, q, fit.scale);
-    const double trusted = scales ? Trusted(found, count) : 1;
+    const double trusted = kind.trusted ? Trusted(found, count) : 1;
     for (const double v : found.values) fit.shift.push_back(static_cast<float>(trusted * v));
     threads.Each(count, [&](size_t i, size_t) { ApplyToChannels(made[i], fit); });
   });
@@ -258,15 +264,15 @@ std::map<std::string, std::vector<float>> BiasShifts(const Model& prepared, cons
                                                      const TuningSet& samples, size_t memory,
                                                      const Threads& threads) {
   std::map<std::string, std::vector<float>> shifts;
-  for (auto& [name, fit] : Fit(prepared, plan, samples, memory, threads, false))
+  for (auto& [name, fit] : Fit(prepared, plan, samples, memory, threads, {}))
     shifts[name] = std::move(fit.shift);
   return shifts;
 }
 
 std::map<std::string, OutputFit> FitOutputs(const Model& prepared, const Plan& plan,
-                                            const TuningSet& samples, size_t memory,
+                                            const TuningSet& samples, size_t memory, bool scales,
                                             const Threads& threads) {
-  return Fit(prepared, plan, samples, memory, threads, true);
+  return Fit(prepared, plan, samples, memory, threads, {.scales = scales, .trusted = true});
 }
 
 void ApplyFits(const Graph& prepared, const std::map<std::string, OutputFit>& fits, Plan& plan) {

@@ -33,11 +33,11 @@ struct OutputFit {
 // channels are brought nearest to the float layer's in squared error,
 //   scale[o] = cov(float, quantized) / var(quantized),   shift[o] = mean float - scale mean
 //   quantized,
-// with scales from half to twice. Of both, what the samples' spread says is chance is left out
-// (James and Stein's factor, a layer each): a classifier's thousand channels are not fitted to a
-// handful of pictures. Samples as above; shifts that the plan has are not counted.
+// or shifts alone, with scales from half to twice. Of both, what the samples' spread says is chance
+// is left out (James and Stein's factor, a layer each): a classifier's thousand channels are not
+// fitted to a handful of pictures. Samples as above; shifts that the plan has are not counted.
 std::map<std::string, OutputFit> FitOutputs(const Model& prepared, const Plan& plan,
-                                            const TuningSet& samples, size_t memory,
+                                            const TuningSet& samples, size_t memory, bool scales,
                                             const Threads& threads);
 // Puts fits into a plan's weight scales and bias shifts.
 void ApplyFits(const Graph& prepared, const std::map<std::string, OutputFit>& fits, Plan& plan);

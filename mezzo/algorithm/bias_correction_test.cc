@@ -59,7 +59,7 @@ TEST(FitOutputs, FindsScalesThatWereOff) {
   const auto factor = [](size_t channel) { return channel % 2 ? 1.1f : 0.9f; };
   for (auto& [name, node] : off.nodes)
     for (size_t c = 0; c < node.weight_scales.size(); ++c) node.weight_scales[c] *= factor(c);
-  const auto fits = FitOutputs(t.model, off, t.Samples(), 1 << 24, Threads(2));
+  const auto fits = FitOutputs(t.model, off, t.Samples(), 1 << 24, true, Threads(2));
   ASSERT_EQ(fits.size(), 2u);
   for (const auto& [name, fit] : fits)
     for (size_t c = 0; c < fit.scale.size(); ++c)
@@ -76,7 +76,7 @@ TEST(FitOutputs, LeavesWhatFewSamplesCannotTell) {
   const double clean = t.Distortion(t.plan);
   for (const size_t memory : {size_t{1}, size_t{1} << 24}) {  // one sample, all of them
     Plan fitted = t.plan;
-    const auto fits = FitOutputs(t.model, t.plan, t.Samples(), memory, {});
+    const auto fits = FitOutputs(t.model, t.plan, t.Samples(), memory, true, {});
     ApplyFits(t.model.graph, fits, fitted);
     EXPECT_LT(t.Distortion(fitted), 1.05 * clean) << memory;
     if (memory > 1) continue;
@@ -87,8 +87,8 @@ TEST(FitOutputs, LeavesWhatFewSamplesCannotTell) {
 
 TEST(FitOutputs, DoesNotDependOnThreads) {
   const TwoConvs t;
-  const auto one = FitOutputs(t.model, t.plan, t.Samples(), 1 << 24, {});
-  const auto three = FitOutputs(t.model, t.plan, t.Samples(), 1 << 24, Threads(3));
+  const auto one = FitOutputs(t.model, t.plan, t.Samples(), 1 << 24, true, {});
+  const auto three = FitOutputs(t.model, t.plan, t.Samples(), 1 << 24, true, Threads(3));
   for (const auto& [name, fit] : one) {
     EXPECT_EQ(fit.scale, three.at(name).scale);
     EXPECT_EQ(fit.shift, three.at(name).shift);

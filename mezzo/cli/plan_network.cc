@@ -320,30 +320,40 @@ class NetworkPlanner : public Planner {
     return sum;
   }
 
-  // With scales and biases fitted layer after layer, if that is nearer to the float model.
+  // With biases, or scales and biases, fitted layer after layer, if that is nearer to the float
+  // model on calibration samples.
   Model Build(const std::vector<size_t>& options, Plan* plan) {
     *plan = WithOptions(base_.plan, layers_, options);
     plan->notes.clear();
-    Model as_it_is = ApplyPlan(base_.prepared, *plan, &plan->notes);
-    if (o_.no_tuning) return as_it_is;
+    Model best = ApplyPlan(base_.prepared, *plan, &plan->notes);
+    tuning_note_.clear();
+    if (o_.no_tuning) return best;
     if (!tuning_)
       tuning_.emplace(graph(), setup_.task.distortion, setup_.task.calibration,
                       std::min<size_t>(48, setup_.task.calibration_count), kTuningBytes,
                       setup_.threads);
-    Plan tuned = *plan;
-    for (auto& [name, node] : tuned.nodes) node.bias_shift.clear();
-    ApplyFits(graph(), FitOutputs(base_.prepared, tuned, *tuning_, kTuningBytes, setup_.threads),
-              tuned);
-    Model fitted = ApplyPlan(base_.prepared, tuned);
     const auto loss = [&](const Model& model) {
       return calibration_->Loss(LowerToIntegers(model.graph, nullptr), kJudges);
     };
-    untuned_loss_ = loss(as_it_is);
-    tuned_loss_ = loss(fitted);
-    if (tuned_loss_ >= untuned_loss_) return as_it_is;
-    tuned.notes = plan->notes;
-    *plan = std::move(tuned);
-    return fitted;
+    double least = loss(best);
+    tuning_note_ = Cat(report_.loss_name, " on calibration samples ", least);
+    const Plan as_it_is = *plan;
+    for (const bool scales : {false, true}) {
+      Plan tuned = as_it_is;
+      for (auto& [name, node] : tuned.nodes) node.bias_shift.clear();
+      ApplyFits(graph(),
+                FitOutputs(base_.prepared, tuned, *tuning_, kTuningBytes, scales, setup_.threads),
+                tuned);
+      Model fitted = ApplyPlan(base_.prepared, tuned);
+      const double got = loss(fitted);
+      tuning_note_ += Cat(scales ? ", scales and biases " : ", with biases fitted ", got);
+      if (got >= least) continue;
+      least = got;
+      best = std::move(fitted);
+      *plan = std::move(tuned);
+    }
+    tuning_note_ += ": the best was kept";
+    return best;
   }
 
   PlanPoint Measured(const Model& model, const Plan& plan, const std::vector<size_t>& options,
@@ -426,10 +436,7 @@ class NetworkPlanner : public Planner {
     for (size_t l = 0; l < layers_.size(); ++l)
       plan_.nodes[layers_[l].node].sensitivity = choices_[l].options[choice_.options[l]].loss;
     clock_.Begin("measuring the model");
-    if (!o_.no_tuning)
-      report_.notes.push_back(Cat("scales and biases fitted layer after layer: ", report_.loss_name,
-                                  " on calibration samples ", untuned_loss_, " -> ", tuned_loss_,
-                                  tuned_loss_ < untuned_loss_ ? "" : ", so they were left"));
+    if (!tuning_note_.empty()) report_.notes.push_back(tuning_note_);
     const PlanPoint p = Measured(model_, plan_, choice_.options, choice_.loss);
     const Graph lowered = LowerToIntegers(model_.graph, nullptr);
     const double ns =
@@ -536,7 +543,7 @@ class NetworkPlanner : public Planner {
   std::optional<TuningSet> tuning_;
   Model model_;  // with the precisions chosen
   Plan plan_;
-  double untuned_loss_ = 0, tuned_loss_ = 0;
+  std::string tuning_note_;  // of the model built last
   int64_t int8_bytes_ = 0, shared_bytes_ = 0, uncounted_ = 0, rest_ns_ = 0, float_ns_ = 0;
   std::vector<int64_t> least_;                      // by layer, of its options' bytes
   std::vector<std::pair<int64_t, int64_t>> times_;  // by layer: ns in int8 and in float

@@ -1,4 +1,4 @@
-// The headline of arXiv:2411.05845 under assumptions that are ours, as its own are not public.
+// The headline of arXiv:2411.05845 under assumptions that are ours, not its own accounting.
 #include "mezzo/algorithm/variability/energy.h"
 
 namespace mezzo {
