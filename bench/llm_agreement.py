@@ -2,8 +2,9 @@
 
     python bench/llm_agreement.py TOKENIZER_FOLDER TEXT OUT [--mezzo build/mezzo]
 
-TOKENIZER_FOLDER has a tokenizer.json. Needs transformers and torch. Both score the second half of 4 windows of 256 tokens;
-the largest relative difference of the perplexities is the answer.
+TOKENIZER_FOLDER has a tokenizer.json. Needs transformers, torch and peft. Both score the second half of 4 windows of 256
+tokens; the largest relative difference of the perplexities is the answer. Then the same with the recovery paths that
+mezzo quantize wrote beside the float weights, which PEFT loads as LoRA adapters.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import pathlib
 import shutil
 import subprocess
 
+import peft
 import torch
 import transformers
 from tokenizers import Tokenizer
@@ -44,6 +46,22 @@ def perplexity(model, tokens):
     return torch.exp(-said.mean()).item()
 
 
+def evaluate(o, folder):
+    command = [o.mezzo, "evaluate", folder, "--data", o.text, "--context", str(CONTEXT), "--windows", str(WINDOWS)]
+    made = subprocess.run([*command, "--json"], check=True, capture_output=True).stdout
+    return json.loads(made)["perplexity"]["value"]
+
+
+def add_paths(o, folder):
+    quantized = folder.with_name(folder.name + "_quantized")
+    shutil.rmtree(quantized, ignore_errors=True)
+    command = [o.mezzo, "quantize", folder, "--data", o.text, "--scheme", "w4a16", "--group-size", "32", "-o", quantized]
+    command += ["--context", "128", "--windows", "8", "--recovery-rank", "4"]
+    subprocess.run(command, check=True, capture_output=True)
+    for name in ("adapter_config.json", "adapter_model.safetensors"):
+        shutil.copy(quantized / name, folder)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ("tokenizer", "text", "out"):
@@ -64,11 +82,13 @@ def main():
         shutil.rmtree(folder, ignore_errors=True)
         model.save_pretrained(folder)
         shutil.copy(o.tokenizer / "tokenizer.json", folder)
-        command = [o.mezzo, "evaluate", folder, "--data", o.text, "--context", str(CONTEXT), "--windows", str(WINDOWS)]
-        ours = json.loads(subprocess.run([*command, "--json"], check=True, capture_output=True).stdout)
-        want, got = perplexity(model, tokens), ours["perplexity"]["value"]
-        worst = max(worst, abs(got / want - 1))
-        print(f"{name}: transformers {want:.4f}, mezzo {got:.4f}", flush=True)
+        pairs = [("", perplexity(model, tokens), evaluate(o, folder))]
+        add_paths(o, folder)
+        recovered = peft.PeftModel.from_pretrained(model, folder).eval()
+        pairs.append((" with paths", perplexity(recovered, tokens), evaluate(o, folder)))
+        for what, want, got in pairs:
+            worst = max(worst, abs(got / want - 1))
+            print(f"{name}{what}: transformers {want:.4f}, mezzo {got:.4f}", flush=True)
     print(f"largest difference {worst:.1e}")
 
 

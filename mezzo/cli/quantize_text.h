@@ -16,7 +16,7 @@ struct LlmQuantizeOptions {
   int64_t recovery_rank = 0;
   int alternations = 1;
   size_t recovery_windows = 0, recovery_epochs = 4;
-  double recovery_rate = 0.05;
+  double recovery_rate = 0.01;
   bool zero_points = false, no_reorder = false, rtn = false, no_search = false;
   bool float_head = false;
 

@@ -18,7 +18,7 @@ struct PathTraining {
   size_t epochs = 4;   // through the windows, at most: the best on held-out windows is what stays,
                        // and two epochs that are no better end it
   size_t batch = 2;    // windows to a step
-  double rate = 1e-3;  // of Adam, relative to the root mean square of each matrix
+  double rate = 0.01;  // of Adam, relative to the root mean square of each matrix
   uint64_t seed = 1;   // of the windows' order
   std::filesystem::path state;  // written after each epoch and gone on from if there, unless empty
   Threads threads;

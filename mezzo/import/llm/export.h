@@ -15,13 +15,13 @@ namespace mezzo {
 // ones are rounded below 2^-17, zero points' offsets where they have over 11 bits. Activations are
 // float there, and weights scale * code without rounding to FP8.
 //
-// UsageError for NF4, groups or rows that are no multiple of 32, and rotary scaling that GGUF has
-// no field for; FileError for scales beyond binary16, naming the tensor.
+// UsageError for recovery paths, NF4, groups or rows that are no multiple of 32, and rotary scaling
+// that GGUF has no field for; FileError for scales beyond binary16, naming the tensor.
 std::vector<std::string> ExportGguf(const LanguageModel& model, const std::filesystem::path& out);
 
 // A Hugging Face folder whose config.json has a quantization_config of compressed-tensors, format
 // pack-quantized: four-bit layers as they are, everything else in bfloat16 or float32. It is made
-// as OUT.part and renamed when it is whole.
+// as OUT.part and renamed when it is whole. Recovery paths go beside it as PEFT's adapters.
 //
 // UsageError if `out` exists, for a model without codes or with codes other than int4, for groups
 // that are no multiple of 32, activation groups, and GPT-2, whose layers are no Linear there.

@@ -8,6 +8,7 @@
 #include "mezzo/base/error.h"
 #include "mezzo/base/files.h"
 #include "mezzo/format/half.h"
+#include "mezzo/import/llm/adapters.h"
 #include "mezzo/import/llm/export.h"
 #include "mezzo/import/llm/parameters.h"
 #include "mezzo/import/llm/shards.h"
@@ -121,6 +122,7 @@ void WriteFolder(const LanguageModel& model, const fs::path& folder) {
   WriteShardIndex(folder, shards);
   WriteFile(folder / "config.json", Config(model).dump(1) + "\n");
   model.CopyTokenizer(folder);
+  if (!model.paths().empty()) WriteAdapters(folder, model.paths(), ".", model.gpt2());
 }
 
 }  // namespace
@@ -139,6 +141,8 @@ std::vector<std::string> ExportCompressedTensors(const LanguageModel& model, con
     throw;
   }
   std::vector<std::string> notes;
+  if (!model.paths().empty())
+    notes.push_back("recovery paths are PEFT adapters beside the model: load them with it");
   if (model.config().quantization->format.fp8)
     notes.push_back("weights are scale * code, not rounded to FP8 unless the reader does that");
   if (!fs::exists(out / "tokenizer.json"))

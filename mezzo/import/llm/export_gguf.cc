@@ -160,6 +160,7 @@ class Encoder {
 }  // namespace
 
 std::vector<std::string> ExportGguf(const LanguageModel& model, const std::filesystem::path& out) {
+  Require(model.paths().empty(), model.path(), ": has recovery paths, which this file cannot hold");
   Encoder encoder(model);
   std::vector<TensorSpec> specs;
   ForEachParameter(model, [&](int64_t, const Parameter& p) { specs.push_back(encoder.Spec(p)); });

@@ -9,6 +9,7 @@
 #include "mezzo/checkpoint/gguf.h"
 #include "mezzo/checkpoint/safetensors.h"
 #include "mezzo/format/half.h"
+#include "mezzo/import/llm/adapters.h"
 #include "mezzo/import/llm/parameters.h"
 #include "mezzo/import/llm/shards.h"
 #include "mezzo/import/llm/tiny_model_test.h"
@@ -277,6 +278,23 @@ TEST_F(Exports, CompressedTensorsSaysTheScheme) {
   EXPECT_EQ(group.at("weights").at("group_size"), 32);
   EXPECT_EQ(group.at("input_activations").at("type"), "float");
   EXPECT_EQ(group.at("input_activations").at("strategy"), "token");
+}
+
+TEST_F(Exports, RecoveryPathsGoAlongOrAreRefused) {
+  const fs::path folder = Quantized(Groups("int4", 32));
+  const std::string layer = "model.layers.1.mlp.up_proj";
+  WriteAdapters(folder, {{layer, {NormalTensor({3, 32}, 1), NormalTensor({64, 3}, 2)}}}, "base",
+                false);
+  const LanguageModel model = LanguageModel::Open(folder);
+  EXPECT_THROW(ExportGguf(model, out_), UsageError);
+  EXPECT_FALSE(fs::exists(out_));
+  const fs::path out = folder_.path() / "ct";
+  EXPECT_EQ(ExportCompressedTensors(model, out).size(), 1u);
+  const LowRanks written = ReadAdapters(out);
+  ASSERT_EQ(written.size(), 1u);
+  const LowRank &want = model.paths().at(layer), &got = written.at(layer);
+  for (int64_t i = 0; i < want.a.numel(); ++i)
+    EXPECT_EQ(got.a.data<float>()[i], want.a.data<float>()[i]);
 }
 
 TEST_F(Exports, CompressedTensorsRefusesByName) {
