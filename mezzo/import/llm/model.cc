@@ -232,7 +232,8 @@ LanguageModel LanguageModel::Open(const fs::path& path) {
 
 void LanguageModel::ReadPaths() {
   paths_ = ReadAdapters(source_);
-  for (const auto& [layer, path] : paths_) {
+  for (const auto& path : paths_) {
+    const std::string& layer = path.first;
     const auto holds = [&](const char* what) {
       return checkpoint_->tensors.contains(layer + what);
     };
