@@ -49,8 +49,7 @@ class Yardstick {
   std::vector<double> Sizes() {
     std::vector<double> sizes(samples_.size());
     setup_.threads.Each(sizes.size(), [&](size_t i, size_t) {
-      sizes[i] =
-          ProbeSize(setup_.task.distortion, session_.Run(setup_.dataset->Get(samples_[i]).inputs));
+      sizes[i] = ProbeSize(setup_.task.distortion, FloatOutputs(i, Inputs(i)));
     });
     return sizes;
   }
@@ -60,12 +59,8 @@ class Yardstick {
     const Session session(graph, {});
     std::vector<double> losses(std::min(count, kept_.size()));
     setup_.threads.Each(losses.size(), [&](size_t i, size_t) {
-      const TensorMap inputs = setup_.dataset->Get(samples_[i]).inputs;
-      std::vector<Tensor> outputs = kept_[i].empty() ? session_.Run(inputs) : kept_[i];
-      losses[i] = OutputLoss(setup_.task.distortion, outputs, session.Run(inputs));
-      size_t bytes = 0;
-      for (const Tensor& t : outputs) bytes += t.bytes();
-      if (bytes * kept_.size() <= kKeptOutputs) kept_[i] = std::move(outputs);
+      const TensorMap inputs = Inputs(i);
+      losses[i] = OutputLoss(setup_.task.distortion, FloatOutputs(i, inputs), session.Run(inputs));
     });
     double sum = 0;
     for (const double l : losses) sum += l;
@@ -73,6 +68,16 @@ class Yardstick {
   }
 
  private:
+  TensorMap Inputs(size_t i) const { return setup_.dataset->Get(samples_[i]).inputs; }
+  std::vector<Tensor> FloatOutputs(size_t i, const TensorMap& inputs) {
+    if (!kept_[i].empty()) return kept_[i];
+    std::vector<Tensor> outputs = session_.Run(inputs);
+    size_t bytes = 0;
+    for (const Tensor& t : outputs) bytes += t.bytes();
+    if (bytes * kept_.size() <= kKeptOutputs) kept_[i] = outputs;
+    return outputs;
+  }
+
   const Int8Setup& setup_;
   const std::vector<size_t> samples_;
   const Session session_;

@@ -15,6 +15,7 @@
 #include "mezzo/cli/options.h"
 #include "mezzo/evaluate/perplexity.h"
 #include "mezzo/import/llm/shards.h"
+#include "mezzo/tensor/difference.h"
 
 namespace mezzo {
 namespace {
@@ -33,11 +34,6 @@ int64_t FileBytes(const std::vector<TensorBytes>& tensors) {
     sum += static_cast<int64_t>(t.spec.name.size() + ToString(t.spec.shape).size()) + 64;
   }
   return sum;
-}
-
-Tensor Difference(Tensor q, const Tensor& w) {
-  for (int64_t i = 0; i < w.numel(); ++i) q.data<float>()[i] -= w.data<float>()[i];
-  return q;
 }
 
 class TextPlanner : public Planner {

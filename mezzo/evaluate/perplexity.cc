@@ -70,13 +70,6 @@ Divergence Summary(const std::vector<TokenScore>& scores) {
   return d;
 }
 
-Tensor Rows(const Tensor& x, int64_t begin, int64_t end) {
-  const int64_t width = x.dim(1);
-  Tensor rows(DType::kFloat32, {end - begin, width});
-  std::copy_n(x.data<float>() + begin * width, rows.numel(), rows.data<float>());
-  return rows;
-}
-
 bool Decodes(const LanguageModel& model, const ReadOptions& options) {
   return model.config().quantization || options.kv != KvFormat::kFloat;
 }
@@ -139,8 +132,9 @@ TextScore ScoreText(const FinalStates& model, const FinalStates* reference,
     const size_t w = job / static_cast<size_t>(runs);
     const int64_t begin = first + static_cast<int64_t>(job) % runs * kRows;
     const int64_t end = std::min(begin + kRows, length - 1);
-    const Tensor q = model.head(Rows(model.hidden[w], begin, end));
-    const Tensor p = reference ? reference->head(Rows(reference->hidden[w], begin, end)) : Tensor();
+    const Tensor q = model.head(CopyRows(model.hidden[w], begin, end));
+    const Tensor p =
+        reference ? reference->head(CopyRows(reference->hidden[w], begin, end)) : Tensor();
     const int64_t n = q.dim(1);
     Require(!reference || p.dim(1) == n, "a reference with ", reference ? p.dim(1) : 0,
             " tokens in its vocabulary for a model with ", n);

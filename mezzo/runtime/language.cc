@@ -1,5 +1,6 @@
 #include "mezzo/runtime/language.h"
 
+#include <algorithm>
 #include <numeric>
 
 namespace mezzo {
@@ -14,6 +15,13 @@ Tensor Positions(int64_t n) {
 }  // namespace
 
 TensorMap BlockInputs(const Tensor& x) { return {{"x", x}, {"positions", Positions(x.dim(0))}}; }
+
+Tensor CopyRows(const Tensor& matrix, int64_t begin, int64_t end) {
+  const int64_t width = matrix.dim(1);
+  Tensor rows(DType::kFloat32, {end - begin, width});
+  std::copy_n(matrix.data<float>() + begin * width, rows.numel(), rows.data<float>());
+  return rows;
+}
 
 std::vector<Tensor> EmbedWindows(const LanguageModel& model, const std::vector<Window>& windows,
                                  const Threads& threads) {

@@ -16,6 +16,9 @@ using Window = std::vector<int32_t>;  // token ids; attention sees nothing outsi
 // The inputs "x" and "positions" of a block, for hidden states (tokens, hidden).
 TensorMap BlockInputs(const Tensor& x);
 
+// Rows [begin, end) of a matrix, as a matrix of their own.
+Tensor CopyRows(const Tensor& matrix, int64_t begin, int64_t end);
+
 // By window, what the first block reads: (tokens, hidden). Throws UsageError for an id outside the
 // vocabulary.
 std::vector<Tensor> EmbedWindows(const LanguageModel& model, const std::vector<Window>& windows,

@@ -76,6 +76,13 @@ std::vector<float> InverseOf(const std::vector<float>& l, int64_t d, const Threa
 
 }  // namespace
 
+std::vector<float> Hessian::Full() const {
+  std::vector<float> full(depth_ * depth_);
+  for (int64_t i = 0; i < depth_; ++i)
+    for (int64_t j = 0; j <= i; ++j) full[i * depth_ + j] = full[j * depth_ + i] = At(i, j);
+  return full;
+}
+
 void Hessian::Add(const Tensor& t, const Threads& threads) {
   const int64_t d = depth_, n = t.dim(0);
   Require(t.rank() == 2 && t.dim(1) == d, "inputs ", ToString(t.shape()), " for a Hessian of ", d);

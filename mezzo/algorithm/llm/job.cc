@@ -9,6 +9,7 @@
 #include "mezzo/import/llm/adapters.h"
 #include "mezzo/import/llm/shards.h"
 #include "mezzo/kernels/sgemm/sgemm.h"
+#include "mezzo/tensor/difference.h"
 
 namespace mezzo {
 namespace {
@@ -26,22 +27,25 @@ double Power(const Tensor& rows, const PackedB& h, const Threads& threads) {
   return sum;
 }
 
-Tensor Difference(const Tensor& a, const Tensor& b) {
-  Tensor d = a.Clone();
-  for (int64_t i = 0; i < d.numel(); ++i) d.data<float>()[i] -= b.data<float>()[i];
-  return d;
-}
+// Noise of a layer's outputs, as a share of their power.
+class OutputNoise {
+ public:
+  OutputNoise(const Tensor& weight, const Hessian& h, const Threads& threads)
+      : weight_(weight),
+        threads_(threads),
+        h_(h.Full().data(), h.depth(), h.depth(), h.depth(), 1, threads),
+        power_(Power(weight, h_, threads)) {}
 
-double RelativeError(const Tensor& weight, const Tensor& rounded, const Hessian& h,
-                     const Threads& threads) {
-  const int64_t d = h.depth();
-  std::vector<float> full(d * d);
-  for (int64_t i = 0; i < d; ++i)
-    for (int64_t j = 0; j <= i; ++j) full[i * d + j] = full[j * d + i] = h.At(i, j);
-  const PackedB packed(full.data(), d, d, d, 1, threads);
-  const double power = Power(weight, packed, threads);
-  return power > 0 ? Power(Difference(weight, rounded), packed, threads) / power : 0;
-}
+  double Of(const Tensor& rounded) const {
+    return power_ > 0 ? Power(Difference(weight_, rounded), h_, threads_) / power_ : 0;
+  }
+
+ private:
+  const Tensor& weight_;
+  const Threads& threads_;
+  const PackedB h_;
+  const double power_;
+};
 
 Json ToJson(const LayerOutcome& l) {
   return {{"layer", l.name}, {"error", l.error}, {"damping", l.damping}};
@@ -128,11 +132,7 @@ class Writer {
     for (const Json& l : outcomes)
       outcomes_.push_back({l.at("layer"), l.at("error"), l.at("damping")});
     for (size_t i = 0; i < job_.windows.size(); ++i) x.push_back(state.At(Cat(i)).Read());
-    for (const auto& [name, tensor] : state.tensors) {
-      if (!name.ends_with(".a")) continue;
-      const std::string layer = name.substr(0, name.size() - 2);
-      paths_[layer] = {tensor.Read(), state.At(layer + ".b").Read()};
-    }
+    paths_ = PathsIn(state);
     const int64_t done = std::stoll(state.metadata.at("blocks"));
     if (job_.resumed) job_.resumed(done);
     return done;
@@ -140,6 +140,7 @@ class Writer {
 
   Tensor Round(const Node& node, const Tensor& weight, const Hessian& h) {
     LayerOutcome outcome{node.name};
+    const OutputNoise noise(weight, h, job_.threads);
     const LlmPrecision precision = PrecisionOf(job_.precisions, node.name);
     Tensor rounded = weight;
     if (precision == LlmPrecision::kInt8) {
@@ -148,12 +149,12 @@ class Writer {
       folder_.Add(node.name, node.inputs[1], codes);
     } else if (precision == LlmPrecision::kFourBits) {
       try {
-        rounded = RoundFourBits(node, weight, h, outcome);
+        rounded = RoundFourBits(node, weight, h, noise, outcome.damping);
       } catch (const UsageError& e) {
         throw UsageError(Cat(model_.path(), ": layer ", node.name, ": ", e.what()));
       }
     }
-    outcome.error = RelativeError(weight, rounded, h, job_.threads);
+    outcome.error = noise.Of(rounded);
     outcomes_.push_back(outcome);
     if (job_.layer_done) job_.layer_done(outcome);
     return rounded;
@@ -161,14 +162,14 @@ class Writer {
 
   // What the layer multiplies by in all: its codes, and its path if it gets one.
   Tensor RoundFourBits(const Node& node, const Tensor& weight, const Hessian& h,
-                       LayerOutcome& outcome) {
+                       const OutputNoise& noise, double& damping) {
     const LlmRecovery& r = job_.recovery;
     Tensor left = weight;  // for the codes to stand for
     GroupCodes best;
     Tensor rounded;
     double least = INFINITY;
     for (int i = 0; i == 0 || (r.rank > 0 && i <= r.alternations); ++i) {
-      GroupCodes codes = RoundGroups(left, h, job_.rounding, job_.threads, &outcome.damping);
+      GroupCodes codes = RoundGroups(left, h, job_.rounding, job_.threads, &damping);
       Tensor all = codes.Dequantize();
       LowRank path;
       if (r.rank > 0) {
@@ -177,7 +178,7 @@ class Writer {
         left = Difference(weight, product);
         for (int64_t k = 0; k < all.numel(); ++k) all.data<float>()[k] += product.data<float>()[k];
       }
-      const double error = RelativeError(weight, all, h, job_.threads);
+      const double error = noise.Of(all);
       if (i > 0 && error >= least) break;
       least = error;
       best = std::move(codes);
@@ -192,10 +193,7 @@ class Writer {
     folder_.WriteBlock(block, graph);
     std::vector<TensorBytes> state;
     for (size_t i = 0; i < y.size(); ++i) state.push_back(ToBytes(Cat(i), y[i]));
-    for (const auto& [layer, path] : paths_) {
-      state.push_back(ToBytes(layer + ".a", path.a));
-      state.push_back(ToBytes(layer + ".b", path.b));
-    }
+    for (TensorBytes& t : PathTensors(paths_)) state.push_back(std::move(t));
     Json outcomes = Json::array();
     for (const LayerOutcome& l : outcomes_) outcomes.push_back(ToJson(l));
     WriteTensors(State(), state, {{"blocks", Cat(block + 1)}, {"outcomes", outcomes.dump()}});

@@ -11,13 +11,6 @@ namespace {
 
 constexpr int64_t kRows = 64;  // of logits at once
 
-Tensor Rows(const Tensor& t, int64_t begin, int64_t end) {
-  const int64_t width = t.dim(1);
-  Tensor part(DType::kFloat32, {end - begin, width});
-  std::copy_n(t.data<float>() + begin * width, part.numel(), part.data<float>());
-  return part;
-}
-
 // The gradients of the final hidden states, for each probe, by drawing a successor of every token.
 class HeadProbe {
  public:
@@ -30,7 +23,7 @@ class HeadProbe {
     const int64_t tokens = x.dim(0), width = x.dim(1);
     for (int64_t begin = 0; begin < tokens; begin += kRows) {
       const int64_t end = std::min(tokens, begin + kRows);
-      const Tape tape = gradient_.Forward({{"x", Rows(x, begin, end)}});
+      const Tape tape = gradient_.Forward({{"x", CopyRows(x, begin, end)}});
       // a probe's rows are weighed by their number here: the window's counts
       const float weight = std::sqrt(static_cast<float>(end - begin) / static_cast<float>(tokens));
       for (size_t p = 0; p < probes; ++p) {

@@ -14,6 +14,7 @@
 #include "mezzo/algorithm/sites.h"
 #include "mezzo/algorithm/weights.h"
 #include "mezzo/import/onnx_writer.h"
+#include "mezzo/tensor/difference.h"
 
 namespace mezzo {
 namespace {
@@ -27,11 +28,6 @@ double Entropy(const std::vector<int8_t>& codes) {
   for (const double n : count)
     if (n > 0) bits -= n / all * std::log2(n / all);
   return bits;
-}
-
-Tensor Less(Tensor q, const Tensor& w) {
-  for (int64_t i = 0; i < w.numel(); ++i) q.data<float>()[i] -= w.data<float>()[i];
-  return q;
 }
 
 class OptionMaker {
@@ -113,7 +109,7 @@ class OptionMaker {
     const ChannelFit fit =
         FitChannels(node, weight, dequantized(), moments, shifted, task_.threads);
     for (size_t o = 0; o < fit.scale.size(); ++o) plan.weight_scales[o] *= fit.scale[o];
-    delta = Less(dequantized(), weight);
+    delta = Difference(dequantized(), weight);
     if (!shifted) return {};
     plan.bias_shift = fit.shift;
     return Tensor::Vector(fit.shift);

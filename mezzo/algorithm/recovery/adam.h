@@ -15,6 +15,7 @@ class Adam {
  public:
   // Keeps the tensor, whose storage every step changes.
   void Add(const std::string& name, const Tensor& values);
+  bool Has(const std::string& name) const { return matrices_.contains(name); }
   void AddGradient(const std::string& name, const Tensor& g);
   // One step along the gradients that were added, times `scale`; forgets them.
   void Step(double rate, double scale);

@@ -70,15 +70,13 @@ std::vector<double> Eigenvectors(std::vector<double> m, int64_t n) {
   return sorted;
 }
 
-std::vector<float> Full(const Hessian& h) {
+// H, or the unit matrix for zeros.
+std::vector<float> Weights(const Hessian& h) {
   const int64_t d = h.depth();
-  std::vector<float> full(d * d);
+  std::vector<float> full = h.Full();
   double trace = 0;
-  for (int64_t i = 0; i < d; ++i) {
-    trace += h.At(i, i);
-    for (int64_t j = 0; j <= i; ++j) full[i * d + j] = full[j * d + i] = h.At(i, j);
-  }
-  for (int64_t i = 0; i < d && !(trace > 0); ++i) full[i * d + i] = 1;
+  for (int64_t i = 0; i < d; ++i) trace += full[i * (d + 1)];
+  for (int64_t i = 0; i < d && !(trace > 0); ++i) full[i * (d + 1)] = 1;
   return full;
 }
 
@@ -90,7 +88,7 @@ LowRank FitLowRank(const Tensor& error, const Hessian& h, int64_t rank, const Th
           ToString(error.shape()), " beside a Hessian of ", h.depth());
   rank = std::min({rank, outputs, inputs});
   const int64_t tried = std::min(rank + kSpare, std::min(outputs, inputs));
-  const std::vector<float> full = Full(h);
+  const std::vector<float> full = Weights(h);
   const PackedB hessian(full.data(), inputs, inputs, inputs, 1, threads);
   const PackedB e(error.data<float>(), outputs, inputs, inputs, 1, threads);
   const PackedB et(error.data<float>(), inputs, outputs, 1, inputs, threads);

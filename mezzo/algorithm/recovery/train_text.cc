@@ -6,6 +6,7 @@
 #include <numeric>
 #include <random>
 
+#include "mezzo/algorithm/llm/sequential.h"
 #include "mezzo/algorithm/recovery/adam.h"
 #include "mezzo/checkpoint/safetensors.h"
 #include "mezzo/import/llm/adapters.h"
@@ -19,13 +20,6 @@ namespace {
 constexpr int64_t kRows = 64;    // of logits at once
 constexpr size_t kPatience = 2;  // epochs without a better one
 constexpr double kWarmUp = 0.1;  // share of the steps
-
-Tensor Rows(const Tensor& t, int64_t begin, int64_t end) {
-  const int64_t width = t.dim(1);
-  Tensor part(DType::kFloat32, {end - begin, width});
-  std::copy_n(t.data<float>() + begin * width, part.numel(), part.data<float>());
-  return part;
-}
 
 // log sum exp of a row of logits x whose softmax is p.
 double LogSum(const float* x, const float* p, int64_t n) {
@@ -68,8 +62,8 @@ class Heads {
     double loss = 0;
     for (int64_t begin = 0; begin < tokens; begin += kRows) {
       const int64_t end = std::min(tokens, begin + kRows);
-      const Tensor want = session_.Run({{"x", Rows(wanted, begin, end)}})[0];
-      const Tape tape = gradient_.Forward({{"x", Rows(x, begin, end)}});
+      const Tensor want = session_.Run({{"x", CopyRows(wanted, begin, end)}})[0];
+      const Tape tape = gradient_.Forward({{"x", CopyRows(x, begin, end)}});
       const int64_t n = want.dim(1);
       Tensor u(DType::kFloat32, want.shape());
       std::vector<float> p(n);
@@ -122,8 +116,8 @@ class Trainer {
     for (auto& [layer, path] : paths_) {
       path = {path.a.Clone(), path.b.Clone()};
       Balance(path);
-      matrices_.Add(layer + ".a", path.a);
-      matrices_.Add(layer + ".b", path.b);
+      matrices_.Add(layer + kPathA, path.a);
+      matrices_.Add(layer + kPathB, path.b);
     }
     wanted_ = RunBlocks(reference_, t_.windows, t_.threads);
     held_out_ = RunBlocks(reference_, t_.held_out, t_.threads);
@@ -153,9 +147,7 @@ class Trainer {
     epoch_ = saved.at("epoch"), steps_ = saved.at("steps");
     least_ = saved.at("least"), since_best_ = saved.at("since_best");
     matrices_.Read(state);
-    for (auto& [layer, path] : paths_)
-      best_[layer] = {state.At("best." + layer + ".a").Read(),
-                      state.At("best." + layer + ".b").Read()};
+    best_ = PathsIn(state);
   }
 
   void Judge() {
@@ -167,10 +159,7 @@ class Trainer {
     if (t_.epoch_done) t_.epoch_done(epoch_, loss);
     if (t_.state.empty() || epoch_ == 0) return;
     std::vector<TensorBytes> tensors = matrices_.Write();
-    for (const auto& [layer, path] : best_) {
-      tensors.push_back(ToBytes("best." + layer + ".a", path.a));
-      tensors.push_back(ToBytes("best." + layer + ".b", path.b));
-    }
+    for (TensorBytes& t : PathTensors(best_)) tensors.push_back(std::move(t));
     const nlohmann::json saved{
         {"epoch", epoch_}, {"steps", steps_}, {"least", least_}, {"since_best", since_best_}};
     WriteTensors(t_.state, tensors, {{"training", saved.dump()}});
@@ -178,13 +167,11 @@ class Trainer {
 
   Graph Block(int64_t b, const LowRanks& paths) const {
     Graph graph = quantized_.Block(b);
-    for (auto& [name, tensor] : graph.initializers)
-      for (const auto& [end, a] : {std::pair{".lora_A.weight", true}, {".lora_B.weight", false}})
-        if (name.ends_with(end)) {
-          const LowRank& path =
-              paths.at(name.substr(0, name.size() - std::string_view(end).size()));
-          tensor = a ? path.a : path.b;
-        }
+    for (const std::string& layer : LinearLayers(graph))
+      if (const auto it = paths.find(layer); it != paths.end()) {
+        graph.initializers[layer + kPathA] = it->second.a;
+        graph.initializers[layer + kPathB] = it->second.b;
+      }
     return graph;
   }
 
@@ -241,7 +228,7 @@ class Trainer {
     const Graph graph = Block(b, paths_);
     std::set<std::string> asked{"x"};
     for (const auto& [name, tensor] : graph.initializers)
-      if (name.ends_with(".lora_A.weight") || name.ends_with(".lora_B.weight")) asked.insert(name);
+      if (matrices_.Has(name)) asked.insert(name);
     const Gradient gradient(graph, asked, {});
     std::vector<TensorMap> found(x.size());
     t_.threads.Each(x.size(), [&](size_t i, size_t) {
@@ -252,12 +239,8 @@ class Trainer {
       g[i] = found[i].at("x");
     });
     for (const TensorMap& window : found)
-      for (const auto& [name, part] : window) {
-        if (name == "x") continue;
-        const std::string layer =
-            name.substr(0, name.size() - std::string_view(".lora_A.weight").size());
-        matrices_.AddGradient(layer + (name.ends_with(".lora_A.weight") ? ".a" : ".b"), part);
-      }
+      for (const auto& [name, part] : window)
+        if (name != "x") matrices_.AddGradient(name, part);
   }
 
   const LanguageModel &reference_, &quantized_;

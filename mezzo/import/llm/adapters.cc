@@ -13,14 +13,7 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
-constexpr const char* kRoot = "base_model.model.";
-constexpr const char *kA = ".lora_A.weight", *kB = ".lora_B.weight";
-
-TensorBytes ToBFloat16(const std::string& name, const Tensor& t) {
-  std::vector<uint16_t> codes;
-  for (const float v : t.span<float>()) codes.push_back(FloatToBFloat16(v));
-  return ToBytes(name, Storage::kBF16, t.shape(), codes);
-}
+constexpr std::string_view kRoot = "base_model.model.";
 
 double Number(const Json& config, const char* field, const std::string& where) {
   RequireFile(config.contains(field) && config[field].is_number(), where, ": has no number ",
@@ -46,6 +39,11 @@ void CheckKind(const Json& config, const std::string& where) {
   }
 }
 
+bool IsPathMatrix(const std::string& name, const StoredTensor& t) {
+  return name.starts_with(kRoot) && (name.ends_with(kPathA) || name.ends_with(kPathB)) &&
+         t.shape.size() == 2;
+}
+
 }  // namespace
 
 bool HoldsAdapters(const fs::path& folder) { return fs::exists(folder / "adapter_config.json"); }
@@ -55,39 +53,55 @@ LowRanks ReadAdapters(const fs::path& folder) {
   const Json config = Json::parse(ReadFile(where, uint64_t{1} << 24), nullptr, false);
   CheckKind(config, where);
   const Safetensors file = ReadSafetensors(folder / "adapter_model.safetensors");
-  LowRanks paths;
-  for (const auto& [name, stored] : file.tensors) {
-    const std::string_view end = std::string_view(name).substr(
-        std::max(name.size(), std::string_view(kA).size()) - std::string_view(kA).size());
-    RequireFile(name.starts_with(kRoot) && (end == kA || end == kB) && stored.shape.size() == 2,
-                stored.where, ": needs matrices ", kRoot, "LAYER", kA, " and ", kB);
-    const size_t root = std::string_view(kRoot).size();
-    LowRank& path = paths[name.substr(root, name.size() - root - end.size())];
-    (end == kA ? path.a : path.b) = stored.Read();
-  }
+  for (const auto& [name, stored] : file.tensors)
+    RequireFile(IsPathMatrix(name, stored), stored.where, ": needs matrices ", kRoot, "LAYER",
+                kPathA, " and ", kPathB);
+  LowRanks paths = PathsIn(file);
   for (auto& [layer, path] : paths) {
-    RequireFile(path.a.defined() && path.b.defined(), where, ": ", layer, " lacks one matrix");
-    RequireFile(path.a.dim(0) == path.b.dim(1) && path.a.dim(0) > 0, where, ": ", layer, " has A ",
-                ToString(path.a.shape()), " and B ", ToString(path.b.shape()));
     const float scale = Scale(config, layer, path.rank(), where);
     for (float& v : path.b.span<float>()) v *= scale;
   }
   return paths;
 }
 
+std::vector<TensorBytes> PathTensors(const LowRanks& paths) {
+  std::vector<TensorBytes> tensors;
+  for (const auto& [layer, path] : paths) {
+    tensors.push_back(ToBFloat16(Cat(kRoot, layer, kPathA), path.a));
+    tensors.push_back(ToBFloat16(Cat(kRoot, layer, kPathB), path.b));
+  }
+  return tensors;
+}
+
+LowRanks PathsIn(const Checkpoint& c) {
+  LowRanks paths;
+  std::string where;
+  for (const auto& [name, stored] : c.tensors) {
+    if (!IsPathMatrix(name, stored)) continue;
+    where = stored.where;
+    const bool is_a = name.ends_with(kPathA);
+    const size_t end = name.size() - std::string_view(is_a ? kPathA : kPathB).size();
+    LowRank& path = paths[name.substr(kRoot.size(), end - kRoot.size())];
+    (is_a ? path.a : path.b) = stored.Read();
+  }
+  for (const auto& [layer, path] : paths) {
+    RequireFile(path.a.defined() && path.b.defined(), where, ": ", layer, " lacks one matrix");
+    RequireFile(path.a.dim(0) == path.b.dim(1) && path.a.dim(0) > 0, where, ": ", layer, " has A ",
+                ToString(path.a.shape()), " and B ", ToString(path.b.shape()));
+  }
+  return paths;
+}
+
 void WriteAdapters(const fs::path& folder, const LowRanks& paths, const std::string& base,
                    bool gpt2) {
-  std::vector<TensorBytes> tensors;
   Json layers = Json::array(), ranks = Json::object();
   int64_t most = 1;
   for (const auto& [layer, path] : paths) {
     layers.push_back(layer);
     ranks[layer] = path.rank();
     most = std::max(most, path.rank());
-    tensors.push_back(ToBFloat16(kRoot + layer + kA, path.a));
-    tensors.push_back(ToBFloat16(kRoot + layer + kB, path.b));
   }
-  WriteTensors(folder / "adapter_model.safetensors", tensors);
+  WriteTensors(folder / "adapter_model.safetensors", PathTensors(paths));
   const Json config{{"peft_type", "LORA"},
                     {"task_type", "CAUSAL_LM"},
                     {"base_model_name_or_path", base},

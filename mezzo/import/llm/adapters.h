@@ -9,9 +9,14 @@
 #include <filesystem>
 
 #include "mezzo/base/error.h"
+#include "mezzo/checkpoint/checkpoint.h"
+#include "mezzo/import/llm/quantized.h"
 #include "mezzo/tensor/low_rank.h"
 
 namespace mezzo {
+
+// What graphs call a path's matrices, behind the layer's name, as PEFT's files do.
+inline constexpr const char *kPathA = ".lora_A.weight", *kPathB = ".lora_B.weight";
 
 bool HoldsAdapters(const std::filesystem::path& folder);
 
@@ -23,6 +28,12 @@ LowRanks ReadAdapters(const std::filesystem::path& folder);
 // matrices are (inputs, outputs) there, which `gpt2` says.
 void WriteAdapters(const std::filesystem::path& folder, const LowRanks& paths,
                    const std::string& base, bool gpt2);
+
+// The matrices as they stand in adapter_model.safetensors, and the paths among the tensors of a
+// checkpoint that may hold others. FileError for a matrix without its partner, or ranks that
+// differ.
+std::vector<TensorBytes> PathTensors(const LowRanks& paths);
+LowRanks PathsIn(const Checkpoint& c);
 
 // What WriteAdapters stores and ReadAdapters gives.
 LowRank RoundToStored(const LowRank& path);

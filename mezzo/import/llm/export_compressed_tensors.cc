@@ -92,17 +92,11 @@ std::vector<TensorBytes> Tensors(const std::string& module, GroupCodes g) {
   return own;
 }
 
-TensorBytes InBFloat16(const std::string& name, const Tensor& t) {
-  std::vector<uint16_t> halves;
-  for (const float x : t.span<float>()) halves.push_back(FloatToBFloat16(x));
-  return ToBytes(name, Storage::kBF16, t.shape(), halves);
-}
-
 std::vector<TensorBytes> Tensors(const Parameter& p) {
   if (const auto* g = std::get_if<GroupCodes>(&p.value)) return Tensors(p.module(), *g);
-  if (const auto* r = std::get_if<RowCodes>(&p.value)) return {InBFloat16(p.name, r->Dequantize())};
+  if (const auto* r = std::get_if<RowCodes>(&p.value)) return {ToBFloat16(p.name, r->Dequantize())};
   const auto& t = std::get<Tensor>(p.value);
-  return {t.rank() == 1 ? ToBytes(p.name, t) : InBFloat16(p.name, t)};
+  return {t.rank() == 1 ? ToBytes(p.name, t) : ToBFloat16(p.name, t)};
 }
 
 void WriteFolder(const LanguageModel& model, const fs::path& folder) {

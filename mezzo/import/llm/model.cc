@@ -65,8 +65,7 @@ class LanguageModel::Builder : public GraphBuilder {
   }
   std::string Recovered(const std::string& layer, const std::string& x, const std::string& y,
                         const LowRank& path) {
-    const std::string a = Constant(layer + ".lora_A.weight", path.a),
-                      b = Constant(layer + ".lora_B.weight", path.b);
+    const std::string a = Constant(layer + kPathA, path.a), b = Constant(layer + kPathB, path.b);
     const std::string t = Add("Gemm", layer + ".recovery_a", {x, a}, {{"transB", int64_t{1}}});
     return Add("Gemm", layer + ".recovery_b", {t, b, y}, {{"transB", int64_t{1}}});
   }
@@ -245,8 +244,7 @@ void LanguageModel::ReadPaths() {
 const LowRank* LanguageModel::Path(const std::string& module, int64_t layer,
                                    const Shape& shape) const {
   if (paths_.empty()) return nullptr;
-  const std::string file = FileName(module + ".weight", layer);
-  const std::string name = file.substr(0, file.rfind('.'));
+  const std::string name = LayerName(module, layer);
   const auto it = paths_.find(name);
   if (it == paths_.end()) return nullptr;
   const LowRank& p = it->second;
@@ -268,6 +266,11 @@ std::string LanguageModel::FileName(const std::string& name, int64_t i) const {
   const bool gguf = names_ == Names::kGguf;
   const std::string list = gguf ? "blk." : "layers.";
   return (i < 0 ? "" : Cat(list, i, ".")) + (gguf ? known.gguf : known.llama2c) + name.substr(dot);
+}
+
+std::string LanguageModel::LayerName(const std::string& module, int64_t i) const {
+  const std::string file = FileName(module + ".weight", i);
+  return file.substr(0, file.rfind('.'));
 }
 
 bool LanguageModel::Holds(const std::string& name, int64_t i) const {
@@ -295,9 +298,8 @@ Tensor LanguageModel::HalvesApart(const std::string& module, const Tensor& t) co
 StoredMatrix LanguageModel::ReadMatrix(const std::string& module, int64_t i,
                                        const Shape& shape) const {
   if (const auto& q = config_.quantization) {
-    const std::string file = FileName(module + ".weight", i);
-    const std::string name = file.substr(0, file.rfind('.'));
-    if (auto codes = ReadCodes(*checkpoint_, name, q->format, shape)) return *std::move(codes);
+    if (auto codes = ReadCodes(*checkpoint_, LayerName(module, i), q->format, shape))
+      return *std::move(codes);
   }
   // GPT-2's linear layers are convolutions in Hugging Face's form: (in, out).
   if (gpt2() && names_ == Names::kHuggingFace && i >= 0)

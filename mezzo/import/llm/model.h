@@ -87,6 +87,8 @@ class LanguageModel {
   void ReadPaths();
   // What the file calls a tensor that Hugging Face calls `name`, of layer `i` or of none.
   std::string FileName(const std::string& name, int64_t i = -1) const;
+  // The same of a module whose tensors are called this and more.
+  std::string LayerName(const std::string& module, int64_t i) const;
   const StoredTensor& Stored(const std::string& name, int64_t i, const Shape& shape) const;
   // Rows of queries and keys whose pairs are side by side, sorted into halves of their head.
   Tensor HalvesApart(const std::string& module, const Tensor& t) const;

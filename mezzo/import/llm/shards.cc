@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "mezzo/base/files.h"
+#include "mezzo/format/half.h"
 
 namespace mezzo {
 
@@ -12,6 +13,12 @@ using Json = nlohmann::ordered_json;
 TensorBytes ToBytes(const std::string& name, const Tensor& t) {
   const auto* bytes = reinterpret_cast<const uint8_t*>(t.data<float>());
   return {{name, Storage::kF32, t.shape()}, {bytes, bytes + t.bytes()}};
+}
+
+TensorBytes ToBFloat16(const std::string& name, const Tensor& t) {
+  std::vector<uint16_t> codes;
+  for (const float v : t.span<float>()) codes.push_back(FloatToBFloat16(v));
+  return ToBytes(name, Storage::kBF16, t.shape(), codes);
 }
 
 std::filesystem::path PartOf(const std::filesystem::path& out) {

@@ -18,7 +18,8 @@ TensorBytes ToBytes(const std::string& name, Storage storage, Shape shape,
   std::memcpy(t.bytes.data(), v.data(), t.bytes.size());
   return t;
 }
-TensorBytes ToBytes(const std::string& name, const Tensor& t);  // of floats
+TensorBytes ToBytes(const std::string& name, const Tensor& t);     // of floats
+TensorBytes ToBFloat16(const std::string& name, const Tensor& t);  // floats, rounded
 
 // Where a folder is made before it gets its name: OUT.part, also for "OUT/".
 std::filesystem::path PartOf(const std::filesystem::path& out);
