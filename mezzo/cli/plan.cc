@@ -52,6 +52,10 @@ void AddText(CLI::App& cmd, PlanTextOptions& o) {
   cmd.add_option("--evaluation-windows", o.evaluation_windows,
                  "Language models: windows behind the calibration's to measure on")
       ->capture_default_str();
+  cmd.add_option("--recovery-ranks", o.ranks,
+                 "Language models: ranks of recovery paths that layers in four bits may have")
+      ->delimiter(',')
+      ->check(CLI::Range(1, 4096));
 }
 
 }  // namespace

@@ -99,6 +99,7 @@ class NetworkPlanner : public Planner {
   void Run() {
     QuantizeAll();
     MakeOptions();
+    CheckFeasible();
     Measure();
     if (o_.validate > 0) Validate();
     // What Q/DQ pairs a layer in float needs depends on its neighbours: if the file comes out
@@ -163,6 +164,11 @@ class NetworkPlanner : public Planner {
       }
     }
     for (const auto& [name, bytes] : shared) shared_bytes_ += bytes;
+    size_t held = 0;
+    for (const NetworkLayer& l : layers_)
+      for (const Tensor& d : l.ranked.deltas) held += d.bytes();
+    std::fprintf(out(), "%zu layers with %zu options each: their rounding errors take %.1f MB\n",
+                 layers_.size(), task.formats.size(), 1e-6 * static_cast<double>(held));
     int8_bytes_ = FileBytes(base_.quantized, base_.plan);
     MeasureTimes();
   }

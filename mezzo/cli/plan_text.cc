@@ -1,19 +1,20 @@
 #include "mezzo/cli/plan_text.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <optional>
 
 #include "mezzo/algorithm/llm/job.h"
 #include "mezzo/algorithm/llm/sequential.h"
 #include "mezzo/algorithm/llm/text_sensitivity.h"
+#include "mezzo/algorithm/recovery/low_rank_fit.h"
 #include "mezzo/algorithm/sensitivity/rankings.h"
 #include "mezzo/base/files.h"
 #include "mezzo/base/progress.h"
 #include "mezzo/cli/evaluate_text.h"
 #include "mezzo/cli/options.h"
 #include "mezzo/evaluate/perplexity.h"
+#include "mezzo/import/llm/adapters.h"
 #include "mezzo/import/llm/shards.h"
 #include "mezzo/tensor/difference.h"
 
@@ -22,8 +23,22 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr LlmPrecision kOptions[] = {LlmPrecision::kFourBits, LlmPrecision::kInt8,
-                                     LlmPrecision::kFloat};
+// What a layer may be. Four bits come first, float last.
+struct LayerKind {
+  LlmPrecision precision;
+  int64_t rank;
+  std::string name;
+};
+
+std::vector<LayerKind> Kinds(std::vector<int64_t> ranks) {
+  std::sort(ranks.begin(), ranks.end());
+  ranks.erase(std::unique(ranks.begin(), ranks.end()), ranks.end());
+  std::vector<LayerKind> kinds{{LlmPrecision::kFourBits, 0, "4bit"}};
+  for (const int64_t r : ranks) kinds.push_back({LlmPrecision::kFourBits, r, Cat("4bit+r", r)});
+  for (const LlmPrecision p : {LlmPrecision::kInt8, LlmPrecision::kFloat})
+    kinds.push_back({p, 0, std::string(Name(p))});
+  return kinds;
+}
 
 // What tensors add to a safetensors file; offsets, whose digits depend on what is before them, with
 // as many as can be.
@@ -45,7 +60,8 @@ class TextPlanner : public Planner {
         how_(how),
         model_(LanguageModel::Open(planner.model)),
         threads_(o.threads),
-        stored_(StoredFormat(how)) {
+        stored_(StoredFormat(how)),
+        kinds_(Kinds(o.ranks)) {
     clock_.Begin("reading the text");
     auto windows = WindowsOf(TokenizerOf(planner.model), ReadFile(o.data), how.context,
                              how.windows + o.evaluation_windows);
@@ -63,6 +79,8 @@ class TextPlanner : public Planner {
 
   void Run() {
     QuantizeAll();
+    FindLayers();
+    CheckFeasible();
     Measure();
     Choose();
     WritePlan();
@@ -81,17 +99,21 @@ class TextPlanner : public Planner {
   struct Layer {
     std::string name;
     int64_t weights = 0;
-    std::array<int64_t, 3> bytes{};  // of the file, by option
-    std::array<double, 2> noise{};   // |dW|^2
-    double power = 0;                // |W|^2
+    int64_t inputs_and_outputs = 0;
+    double power = 0;            // |W|^2
+    std::vector<int64_t> bytes;  // of the files, by kind
+    std::vector<double> noise;   // |dW|^2
   };
 
-  // Every linear layer in four bits.
+  // Every linear layer in four bits, with a path of the highest rank; its first columns are those
+  // of lower ones.
   void QuantizeAll() {
     clock_.Begin("quantizing to four bits");
     LlmJob job = JobOf(how_, stored_);
     job.windows = calibration_;
     job.threads = threads_;
+    job.recovery.rank = o_.ranks.empty() ? 0 : *std::max_element(o_.ranks.begin(), o_.ranks.end());
+    job.recovery.alternations = 0;
     const size_t per_block = LinearLayers(model_.Block(0)).size();
     Progress progress("quantizing", static_cast<size_t>(model_.config().layers) * per_block);
     job.layer_done = [&](const LayerOutcome&) { progress.Step(); };
@@ -99,22 +121,50 @@ class TextPlanner : public Planner {
     four_.emplace(LanguageModel::Open(folder_.path() / "four"));
   }
 
-  // Q(W) - W of the coded options; what they cost is noted on the way.
-  std::vector<Tensor> Deltas(const std::string& name, const Tensor& w) {
-    const auto codes =
-        ReadCodes(four_->checkpoint(), name, four_->config().quantization->format, w.shape());
+  GroupCodes FourBits(const std::string& name, const Shape& shape) const {
+    auto codes = ReadCodes(four_->checkpoint(), name, four_->config().quantization->format, shape);
     RequireFile(codes.has_value(), four_->path(), ": has no codes of ", name);
-    const auto& groups = std::get<GroupCodes>(*codes);
-    const RowCodes rows = RoundRows(w);
-    std::vector<Tensor> deltas{Difference(groups.Dequantize(), w),
-                               Difference(rows.Dequantize(), w)};
-    facts_[name] = {name,
-                    w.numel(),
-                    {FileBytes(Packed(name, groups)), FileBytes(Packed(name, rows)),
-                     FileBytes({ToBytes(name + ".weight", w)})},
-                    {SquaredNorm(deltas[0]), SquaredNorm(deltas[1])},
-                    SquaredNorm(w)};
+    return std::get<GroupCodes>(*std::move(codes));
+  }
+
+  // Q(W) - W of the coded kinds.
+  std::vector<Tensor> Deltas(const std::string& name, const Tensor& w) const {
+    const Tensor four = Difference(FourBits(name, w.shape()).Dequantize(), w);
+    std::vector<Tensor> deltas;
+    for (const LayerKind& kind : kinds_) {
+      if (kind.precision == LlmPrecision::kFloat) break;
+      const bool eight = kind.precision == LlmPrecision::kInt8;
+      deltas.push_back(eight ? Difference(RoundRows(w).Dequantize(), w) : four.Clone());
+      if (kind.rank == 0) continue;
+      const Tensor product = Product(Truncated(four_->paths().at(name), kind.rank), threads_);
+      for (int64_t i = 0; i < w.numel(); ++i)
+        deltas.back().data<float>()[i] += product.data<float>()[i];
+    }
     return deltas;
+  }
+
+  int64_t StoredBytes(const std::string& name, const Tensor& w, const LayerKind& kind) const {
+    if (kind.precision == LlmPrecision::kFloat) return FileBytes({ToBytes(name + ".weight", w)});
+    if (kind.precision == LlmPrecision::kInt8) return FileBytes(Packed(name, RoundRows(w)));
+    const int64_t codes = FileBytes(Packed(name, FourBits(name, w.shape())));
+    if (kind.rank == 0) return codes;
+    return codes + FileBytes(PathTensors({{name, Truncated(four_->paths().at(name), kind.rank)}}));
+  }
+
+  void FindLayers() {
+    for (int64_t b = 0; b < model_.config().layers; ++b) {
+      const Graph graph = model_.Block(b);
+      const std::vector<std::string> names = LinearLayers(graph);
+      for (const Node& node : graph.nodes) {
+        if (std::find(names.begin(), names.end(), node.name) == names.end()) continue;
+        const Tensor& w = graph.initializers.at(node.inputs[1]);
+        inputs_.push_back(Cat(b, " ", node.inputs[0]));
+        Layer f{node.name, w.numel(), w.dim(0) + w.dim(1), SquaredNorm(w), {}, {}};
+        for (const LayerKind& kind : kinds_) f.bytes.push_back(StoredBytes(node.name, w, kind));
+        for (const Tensor& delta : Deltas(node.name, w)) f.noise.push_back(SquaredNorm(delta));
+        layers_.push_back(std::move(f));
+      }
+    }
   }
 
   void Measure() {
@@ -131,33 +181,35 @@ class TextPlanner : public Planner {
     task.step = [&] { progress.Step(); };
     measured_ = MeasureTextSensitivity(model_, task);
     report_.sensitivity_samples = static_cast<int64_t>(windows);
-    for (const LayerSensitivity& m : measured_) layers_.push_back(facts_.at(m.node));
-    for (int64_t b = 0; b < model_.config().layers; ++b) {
-      const Graph graph = model_.Block(b);
-      for (const Node& node : graph.nodes)
-        if (facts_.contains(node.name)) inputs_.push_back(Cat(b, " ", node.inputs[0]));
-    }
   }
 
   std::vector<std::string> Rankings() const override {
     return {"fisher", "hawq", "auto-quantize", "sqnr"};
   }
-  std::vector<std::string> UniformOptions() const override { return {"4bit", "int8"}; }
+  std::vector<std::string> UniformOptions() const override {
+    std::vector<std::string> names;
+    for (const LayerKind& kind : kinds_)
+      if (kind.precision != LlmPrecision::kFloat) names.push_back(kind.name);
+    return names;
+  }
+
+  double Loss(const std::string& ranking, size_t l, size_t i) const {
+    const Layer& f = layers_[l];
+    if (ranking == "sqnr") return f.noise[i] / f.power;
+    if (ranking == "fisher") return measured_[l].rows[i];
+    if (ranking == "auto-quantize") return measured_[l].outputs[i];
+    return measured_[l].trace / static_cast<double>(f.weights) * f.noise[i];
+  }
 
   std::vector<LayerChoices> LossesBy(const std::string& ranking) override {
     std::vector<LayerChoices> all;
     for (size_t l = 0; l < layers_.size(); ++l) {
       const Layer& f = layers_[l];
-      const LayerSensitivity& m = measured_[l];
       LayerChoices layer{f.name, {}, ""};
-      for (size_t i = 0; i < 3; ++i) {
-        const double loss = i == 2                       ? 0
-                            : ranking == "fisher"        ? m.rows[i]
-                            : ranking == "hawq"          ? m.trace / double(f.weights) * f.noise[i]
-                            : ranking == "auto-quantize" ? m.outputs[i]
-                                                         : f.noise[i] / f.power;
+      for (size_t i = 0; i < kinds_.size(); ++i) {
+        const double loss = i + 1 == kinds_.size() ? 0 : Loss(ranking, l, i);
         const double bits = 8 * double(f.bytes[i]) / double(f.weights);
-        layer.options.push_back({std::string(Name(kOptions[i])), bits, 0, {}, loss, false});
+        layer.options.push_back({kinds_[i].name, bits, 0, {}, loss, false});
       }
       all.push_back(std::move(layer));
     }
@@ -165,13 +217,18 @@ class TextPlanner : public Planner {
   }
 
   int64_t Cost(const std::string& budget, size_t l, size_t i) const override {
-    if (budget == "size") return layers_[l].bytes[i];
-    return layers_[l].weights * (i == 0 ? 4 * 8 : i == 1 ? 8 * 8 : 32 * 32);
+    const Layer& f = layers_[l];
+    if (budget == "size") return f.bytes[i];
+    const LlmPrecision p = kinds_[i].precision;
+    const int64_t bits = p == LlmPrecision::kFourBits ? 4 * 8
+                         : p == LlmPrecision::kInt8   ? 8 * 8
+                                                      : 32 * 32;
+    return f.weights * bits + kinds_[i].rank * f.inputs_and_outputs * 16 * 32;
   }
   int64_t Rest(const std::string& budget) const override {
     if (budget != "size") return 0;
     int64_t four = 0;
-    for (const Layer& l : layers_) four += l.bytes[0];
+    for (const Layer& l : layers_) four += l.bytes[kinds_.size() - 3];  // with the highest rank
     // headers are padded to eight bytes, and offsets may take a digit more
     const auto slack = static_cast<int64_t>(8 * (static_cast<size_t>(model_.config().layers) + 1) +
                                             16 * layers_.size());
@@ -191,8 +248,14 @@ class TextPlanner : public Planner {
 
   LlmPrecisions PrecisionsOf(const std::vector<size_t>& options) const {
     LlmPrecisions p;
-    for (size_t l = 0; l < layers_.size(); ++l) p[layers_[l].name] = kOptions[options[l]];
+    for (size_t l = 0; l < layers_.size(); ++l) p[layers_[l].name] = kinds_[options[l]].precision;
     return p;
+  }
+  LlmRanks RanksOf(const std::vector<size_t>& options) const {
+    LlmRanks r;
+    for (size_t l = 0; l < layers_.size(); ++l)
+      if (kinds_[options[l]].rank > 0) r[layers_[l].name] = kinds_[options[l]].rank;
+    return r;
   }
 
   PlanPoint Weigh(const std::vector<size_t>& options, double predicted) override {
@@ -201,7 +264,7 @@ class TextPlanner : public Planner {
     p.output_loss = p.metric = NAN;
     const fs::path folder = folder_.path() / "chosen";
     fs::remove_all(folder);
-    ComposeLanguageModel(model_, *four_, PrecisionsOf(options), folder);
+    ComposeLanguageModel(model_, *four_, PrecisionsOf(options), RanksOf(options), folder);
     p.bytes = static_cast<double>(QuantizedFolder(model_, folder).Bytes());
     double bits = 0, weights = 0;
     for (size_t l = 0; l < layers_.size(); ++l) {
@@ -220,10 +283,14 @@ class TextPlanner : public Planner {
   }
 
   void WritePlan() {
-    LlmPlan plan{stored_, how_.float_head, PrecisionsOf(choice_.options), calibration_.size(),
+    LlmPlan plan{stored_,
+                 how_.float_head,
+                 PrecisionsOf(choice_.options),
+                 RanksOf(choice_.options),
+                 calibration_.size(),
                  outcomes_};
     for (LayerOutcome& l : plan.layers)
-      if (plan.precisions.at(l.name) != LlmPrecision::kFourBits) l.error = NAN;
+      if (plan.precisions.at(l.name) != LlmPrecision::kFourBits || !o_.ranks.empty()) l.error = NAN;
     WriteFile(options_.output, ToJson(plan));
     std::fprintf(out(), "wrote %s\n", options_.output.c_str());
   }
@@ -246,11 +313,11 @@ class TextPlanner : public Planner {
   const LanguageModel model_;
   const Threads threads_;
   const LlmQuantization stored_;
+  const std::vector<LayerKind> kinds_;
   const TemporaryFolder folder_;
   std::vector<Window> calibration_, held_out_;
   std::vector<LayerOutcome> outcomes_;
   std::optional<LanguageModel> four_;
-  std::map<std::string, Layer> facts_;
   std::vector<Layer> layers_;  // in the order of measured_
   std::vector<LayerSensitivity> measured_;
   std::optional<FinalStates> reference_;

@@ -54,13 +54,22 @@ std::vector<LayerChoices> Planner::ChoicesBy(const std::string& ranking,
   return layers;
 }
 
-void Planner::Choose() {
-  clock_.Begin("choosing");
+void Planner::SetLimits() {
   limits_.clear();
-  report_.notes.clear();
   for (const BudgetText& b : budgets_)
     limits_.push_back({b.name, static_cast<int64_t>(b.share ? b.value * OfFloat(b.name) : b.value),
                        Rest(b.name)});
+}
+
+void Planner::CheckFeasible() {
+  SetLimits();
+  ChooseOptions(ChoicesBy("sqnr", limits_), limits_);
+}
+
+void Planner::Choose() {
+  clock_.Begin("choosing");
+  report_.notes.clear();
+  SetLimits();
   choices_ = ChoicesBy(options_.ranking, limits_);
   const Stopwatch watch;
   choice_ = ChooseOptions(choices_, limits_);

@@ -47,6 +47,9 @@ class Planner {
   // Uniform choices to compare with, by option name.
   virtual std::vector<std::string> UniformOptions() const = 0;
 
+  // Throws UsageError as Choose does where no choice fits or a layer's name is unknown. Asks for
+  // the losses by "sqnr", which needs no measuring.
+  void CheckFeasible();
   // The best choice under the budgets, said on out().
   void Choose();
   // Compares the finished model with what was planned; UsageError if a size is above its budget.
@@ -69,6 +72,7 @@ class Planner {
   PlanReport report_;
 
  private:
+  void SetLimits();
   void TieLayers(std::vector<LayerChoices>& layers) const;
 
   const std::vector<BudgetText> budgets_;

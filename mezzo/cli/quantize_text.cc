@@ -46,7 +46,7 @@ LlmJob JobOf(const LlmQuantizeOptions& o, const LlmQuantization& stored) {
   job.float_head = o.float_head;
   Require(o.recovery_rank >= 0 && o.alternations >= 0, "--recovery-rank ", o.recovery_rank,
           ", --alternations ", o.alternations, ": need numbers from 0 on");
-  job.recovery = {o.recovery_rank, o.alternations, {}};
+  job.recovery = {o.recovery_rank, {}, o.alternations, {}};
   job.recovery.training.epochs = o.recovery_epochs;
   job.recovery.training.rate = o.recovery_rate;
   return job;
@@ -113,7 +113,8 @@ constexpr size_t kJudges = 8;  // windows that training is judged on
 // The text's first windows calibrate, the next ones train the paths, and eight more judge that.
 void SetWindows(const LlmQuantizeOptions& o, const Tokenizer& tokenizer, const std::string& text,
                 LlmJob& job) {
-  const size_t train = o.recovery_rank > 0 ? o.recovery_windows : 0;
+  const bool paths = o.recovery_rank > 0 || !job.recovery.ranks.empty();
+  const size_t train = paths ? o.recovery_windows : 0;
   std::vector<Window> all =
       WindowsOf(tokenizer, text, o.context, o.windows + (train > 0 ? train + kJudges : 0));
   if (train > 0) {
@@ -144,6 +145,7 @@ void QuantizeText(const LlmQuantizeOptions& o, const std::string& path, const st
   if (plan) {
     job.float_head = plan->float_head;
     job.precisions = plan->precisions;
+    job.recovery.ranks = plan->ranks;
     CheckLayers(model, job.precisions, plan_path);
   }
   SetWindows(o, tokenizer, ReadFile(data), job);

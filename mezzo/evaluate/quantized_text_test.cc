@@ -4,11 +4,15 @@
 
 #include "mezzo/algorithm/llm/job.h"
 #include "mezzo/algorithm/llm/sequential.h"
+#include "mezzo/algorithm/recovery/low_rank_fit.h"
+#include "mezzo/algorithm/sensitivity/rankings.h"
 #include "mezzo/base/cpu.h"
 #include "mezzo/base/files.h"
 #include "mezzo/evaluate/perplexity.h"
+#include "mezzo/import/llm/adapters.h"
 #include "mezzo/import/llm/tiny_model_test.h"
 #include "mezzo/runtime/ops/one_op_test.h"
+#include "mezzo/tensor/difference.h"
 
 namespace mezzo {
 namespace {
@@ -126,7 +130,8 @@ TEST_P(LlmJobTest, LayersHaveThePrecisionsAskedFor) {
   QuantizeLanguageModel(model, job, out("four"));
   job.precisions = {{layers[0], LlmPrecision::kInt8}, {layers[1], LlmPrecision::kFloat}};
   QuantizeLanguageModel(model, job, out("mixed"));
-  ComposeLanguageModel(model, LanguageModel::Open(out("four")), job.precisions, out("composed"));
+  ComposeLanguageModel(model, LanguageModel::Open(out("four")), job.precisions, {},
+                       out("composed"));
   auto mixed = Contents(out("mixed"));
   const LlmPlan plan = LlmPlanFromJson(mixed.at("plan.json"), "plan");
   EXPECT_EQ(plan.precisions.at(layers[0]), LlmPrecision::kInt8);
@@ -143,8 +148,28 @@ TEST_P(LlmJobTest, LayersHaveThePrecisionsAskedFor) {
   };
   EXPECT_TRUE(SameBits(weight(read, layers[1]), weight(model, layers[1])));
   EXPECT_TRUE(SameBits(weight(read, layers[0]), RoundRows(weight(model, layers[0])).Dequantize()));
-  EXPECT_THROW(ComposeLanguageModel(model, model, {}, out("nothing")), UsageError);
+  EXPECT_THROW(ComposeLanguageModel(model, model, {}, {}, out("nothing")), UsageError);
   EXPECT_FALSE(fs::exists(out("nothing")));
+}
+
+// One layer's path, found at its rank and cut down from a higher one.
+TEST_P(LlmJobTest, SingleLayersHavePaths) {
+  const LanguageModel model = LanguageModel::Open(path());
+  const std::string layer = LinearLayers(model.Block(0))[0];
+  const LlmRanks ranks{{layer, 2}};
+  LlmJob job = Job();
+  job.recovery = {4, {}, 0, {}};
+  QuantizeLanguageModel(model, job, out("all"));
+  job.recovery = {0, ranks, 0, {}};
+  QuantizeLanguageModel(model, job, out("one"));
+  EXPECT_EQ(LlmPlanFromJson(Contents(out("one")).at("plan.json"), "plan").ranks, ranks);
+  ComposeLanguageModel(model, LanguageModel::Open(out("all")), {}, ranks, out("composed"));
+  const LowRanks found = ReadAdapters(out("one")), cut = ReadAdapters(out("composed"));
+  ASSERT_EQ(found.size(), 1U);
+  ASSERT_EQ(cut.size(), 1U);
+  EXPECT_EQ(cut.at(layer).rank(), 2);
+  const Tensor a = Product(found.at(layer), {}), b = Product(cut.at(layer), {});
+  EXPECT_LT(SquaredNorm(Difference(a, b)), 0.01 * SquaredNorm(a));
 }
 
 // Paths take up part of the noise, training part of the divergence, and a job that was stopped in
@@ -214,6 +239,7 @@ TEST(LlmPlan, RefusesWhatItDoesNotKnow) {
   refused("\"mezzo_llm_plan\": 1", "\"mezzo_llm_plan\": 2");
   refused("float_head", "floathead");
   refused("\"layer\"", "\"name\"");
+  refused("\"error\"", "\"recovery_rank\": 0, \"error\"");
   refused("int4", "nf9");
   refused("\"layers\": [", "\"layers\": [{\"layer\": \"a\", \"precision\": \"int8\"},");
   EXPECT_THROW(LlmPlanFromJson("{", "p"), FileError);

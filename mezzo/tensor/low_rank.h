@@ -15,6 +15,9 @@ struct LowRank {
   int64_t rank() const { return a.dim(0); }
 };
 
+// The first `rank` columns of B with their rows of A.
+LowRank Truncated(const LowRank& path, int64_t rank);
+
 // By layer.
 using LowRanks = std::map<std::string, LowRank>;
 

@@ -106,6 +106,7 @@ class Writer {
                 {"float_head", job_.float_head},
                 {"precisions", precisions},
                 {"recovery_rank", job_.recovery.rank},
+                {"recovery_ranks", job_.recovery.ranks},
                 {"alternations", job_.recovery.alternations},
                 {"trained_on", {Hash(t.windows), Hash(t.held_out)}},
                 {"training", {t.epochs, t.batch, t.rate, t.seed}},
@@ -164,16 +165,18 @@ class Writer {
   Tensor RoundFourBits(const Node& node, const Tensor& weight, const Hessian& h,
                        const OutputNoise& noise, double& damping) {
     const LlmRecovery& r = job_.recovery;
+    const auto own = r.ranks.find(node.name);
+    const int64_t rank = own == r.ranks.end() ? r.rank : own->second;
     Tensor left = weight;  // for the codes to stand for
     GroupCodes best;
     Tensor rounded;
     double least = INFINITY;
-    for (int i = 0; i == 0 || (r.rank > 0 && i <= r.alternations); ++i) {
+    for (int i = 0; i == 0 || (rank > 0 && i <= r.alternations); ++i) {
       GroupCodes codes = RoundGroups(left, h, job_.rounding, job_.threads, &damping);
       Tensor all = codes.Dequantize();
       LowRank path;
-      if (r.rank > 0) {
-        path = RoundToStored(FitLowRank(Difference(weight, all), h, r.rank, job_.threads));
+      if (rank > 0) {
+        path = RoundToStored(FitLowRank(Difference(weight, all), h, rank, job_.threads));
         const Tensor product = Product(path, job_.threads);
         left = Difference(weight, product);
         for (int64_t k = 0; k < all.numel(); ++k) all.data<float>()[k] += product.data<float>()[k];
@@ -183,7 +186,7 @@ class Writer {
       least = error;
       best = std::move(codes);
       rounded = std::move(all);
-      if (r.rank > 0) paths_[node.name] = std::move(path);
+      if (rank > 0) paths_[node.name] = std::move(path);
     }
     folder_.Add(node.name, node.inputs[1], best);
     return rounded;
@@ -197,6 +200,12 @@ class Writer {
     Json outcomes = Json::array();
     for (const LayerOutcome& l : outcomes_) outcomes.push_back(ToJson(l));
     WriteTensors(State(), state, {{"blocks", Cat(block + 1)}, {"outcomes", outcomes.dump()}});
+  }
+
+  LlmRanks Ranks() const {
+    LlmRanks ranks;
+    for (const auto& [layer, path] : paths_) ranks[layer] = path.rank();
+    return ranks;
   }
 
   void WritePaths() const { WriteAdapters(part_, paths_, out_.filename().string(), model_.gpt2()); }
@@ -217,7 +226,7 @@ class Writer {
       if (!job_.recovery.training.windows.empty()) Train();
     }
     WriteFile(part_ / "plan.json",
-              mezzo::ToJson(LlmPlan{job_.stored, job_.float_head, job_.precisions,
+              mezzo::ToJson(LlmPlan{job_.stored, job_.float_head, job_.precisions, Ranks(),
                                     job_.windows.size(), outcomes_}));
     fs::remove(State());
     fs::remove(part_ / "job.json");

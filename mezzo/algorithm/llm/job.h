@@ -20,6 +20,7 @@ namespace mezzo {
 // Paths of high precision beside the linear layers (METHODS 5), in bfloat16.
 struct LlmRecovery {
   int64_t rank = 0;       // 0: none
+  LlmRanks ranks;         // of single layers, in place of that
   int alternations = 1;   // times that the codes are made again for what the path leaves
   PathTraining training;  // if it has windows; its state and threads are the job's
 };

@@ -10,6 +10,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+constexpr int64_t kMostRank = 4096;
+
 Json Number(double v) { return std::isfinite(v) ? Json(v) : Json(nullptr); }
 
 void CheckFields(const Json& json, const std::string& where, const std::set<std::string>& known) {
@@ -29,7 +31,7 @@ LlmPlan Read(const Json& json, const std::string& where) {
   plan.calibration_windows = json.value("calibration_windows", size_t{0});
   for (const Json& layer : json.at("layers")) {
     const std::string at = where + ".layers";
-    CheckFields(layer, at, {"layer", "precision", "error", "damping"});
+    CheckFields(layer, at, {"layer", "precision", "recovery_rank", "error", "damping"});
     LayerOutcome l{layer.at("layer").get<std::string>(), NAN, 0};
     if (const auto e = layer.find("error"); e != layer.end() && !e->is_null()) l.error = *e;
     if (const auto d = layer.find("damping"); d != layer.end() && !d->is_null()) l.damping = *d;
@@ -39,6 +41,13 @@ LlmPlan Read(const Json& json, const std::string& where) {
                   l.name, " comes twice");
     } catch (const UsageError& e) {
       throw FileError(Cat(at, ": ", l.name, ": ", e.what()));
+    }
+    if (const auto r = layer.find("recovery_rank"); r != layer.end()) {
+      RequireFile(r->is_number_integer() && *r > 0 && *r <= kMostRank &&
+                      PrecisionOf(plan.precisions, l.name) == LlmPrecision::kFourBits,
+                  at, ": ", l.name, ": recovery_rank ", r->dump(), ", needs 1 to ", kMostRank,
+                  ", and 4bit");
+      plan.ranks[l.name] = *r;
     }
     plan.layers.push_back(std::move(l));
   }
@@ -56,6 +65,8 @@ std::string ToJson(const LlmPlan& plan) {
   for (const LayerOutcome& l : plan.layers) {
     json["layers"].push_back(
         {{"layer", l.name}, {"precision", Name(PrecisionOf(plan.precisions, l.name))}});
+    if (const auto r = plan.ranks.find(l.name); r != plan.ranks.end() && r->second > 0)
+      json["layers"].back()["recovery_rank"] = r->second;
     if (std::isfinite(l.error)) json["layers"].back()["error"] = Number(l.error);
     if (l.damping != 0) json["layers"].back()["damping"] = Number(l.damping);
   }

@@ -4,6 +4,7 @@
 
 #include "mezzo/algorithm/llm/sequential.h"
 #include "mezzo/base/files.h"
+#include "mezzo/import/llm/adapters.h"
 #include "mezzo/import/llm/shards.h"
 
 namespace mezzo {
@@ -79,11 +80,14 @@ void QuantizedFolder::Finish(const LlmQuantization& stored) {
 int64_t QuantizedFolder::Bytes() const {
   int64_t sum = 0;
   for (int64_t i = 0; i < Shards(); ++i) sum += static_cast<int64_t>(fs::file_size(Shard(i)));
+  if (HoldsAdapters(folder_))
+    sum += static_cast<int64_t>(fs::file_size(folder_ / "adapter_model.safetensors"));
   return sum;
 }
 
 void ComposeLanguageModel(const LanguageModel& model, const LanguageModel& four_bits,
-                          const LlmPrecisions& precisions, const fs::path& out) {
+                          const LlmPrecisions& precisions, const LlmRanks& ranks,
+                          const fs::path& out) {
   Require(!fs::exists(out), out.string(), ": exists already");
   const auto& stored = four_bits.config().quantization;
   Require(stored.has_value(), four_bits.path(), ": is not quantized");
@@ -107,6 +111,10 @@ void ComposeLanguageModel(const LanguageModel& model, const LanguageModel& four_
     }
     folder.WriteTables(!four_bits.Holds(model.HeadModule() + ".weight_codes"));
     folder.Finish(*stored);
+    LowRanks paths;
+    for (const auto& [layer, rank] : ranks)
+      if (rank > 0) paths[layer] = Truncated(four_bits.paths().at(layer), rank);
+    if (!paths.empty()) WriteAdapters(part, paths, out.filename().string(), model.gpt2());
     fs::rename(part, out);
   } catch (...) {
     std::error_code ignored;

@@ -18,6 +18,8 @@ enum class LlmPrecision : uint8_t { kFourBits, kInt8, kFloat };
 // "4bit", "int8", "float32"; UsageError for another name.
 std::string_view Name(LlmPrecision p);
 LlmPrecision LlmPrecisionOf(const std::string& name);
+// Ranks of recovery paths by layer; none for those that are not in it.
+using LlmRanks = std::map<std::string, int64_t>;
 // By layer; four bits for those that are not in it.
 using LlmPrecisions = std::map<std::string, LlmPrecision>;
 LlmPrecision PrecisionOf(const LlmPrecisions& precisions, const std::string& layer);
@@ -36,7 +38,7 @@ class QuantizedFolder {
   // The index, config.json and the tokenizer.
   void Finish(const LlmQuantization& stored);
 
-  // Bytes of the files of weights.
+  // Bytes of the files of weights, and of adapters.
   int64_t Bytes() const;
 
  private:
@@ -50,9 +52,11 @@ class QuantizedFolder {
 };
 
 // The model with each linear layer's weight in the precision asked for; four-bit codes are those of
-// `four_bits`, the same model quantized, whose format and activations it takes over. Throws
-// UsageError if `out` exists, FileError if codes are missing.
+// `four_bits`, the same model quantized, whose format and activations it takes over, and so are its
+// recovery paths, cut down to these ranks. Throws UsageError if `out` exists, FileError if codes
+// are missing.
 void ComposeLanguageModel(const LanguageModel& model, const LanguageModel& four_bits,
-                          const LlmPrecisions& precisions, const std::filesystem::path& out);
+                          const LlmPrecisions& precisions, const LlmRanks& ranks,
+                          const std::filesystem::path& out);
 
 }  // namespace mezzo
