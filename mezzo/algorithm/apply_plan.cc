@@ -7,6 +7,7 @@
 #include <unordered_set>
 
 #include "mezzo/algorithm/planned_codes.h"
+#include "mezzo/algorithm/recovery/network_paths.h"
 #include "mezzo/algorithm/sites.h"
 #include "mezzo/algorithm/tables.h"
 #include "mezzo/algorithm/weights.h"
@@ -25,6 +26,7 @@ class Applier {
  public:
   Applier(const Model& prepared, const Plan& plan, std::vector<std::string>* notes)
       : model_(prepared), graph_(model_.graph), plan_(plan), notes_(notes) {
+    AddPaths(graph_, plan_);
     for (const Node& node : graph_.nodes) names_.insert(node.outputs.begin(), node.outputs.end());
     for (const auto& [name, t] : graph_.initializers) names_.insert(name);
     for (const ValueInfo& in : graph_.inputs) names_.insert(in.name);
@@ -32,7 +34,10 @@ class Applier {
 
   Model Run() {
     const std::set<std::string> quantized = plan_.QuantizedNodes();
-    sites_ = FindSites(graph_, quantized);
+    std::set<std::string> with_path;
+    for (const auto& [name, node] : plan_.nodes)
+      if (node.path.a.defined()) with_path.insert(name);
+    sites_ = FindSites(graph_, quantized, with_path);
     std::set<std::string> found;
     for (const size_t i : sites_.integer_nodes) found.insert(graph_.nodes[i].name);
     for (const std::string& name : quantized)

@@ -21,7 +21,7 @@ Model PrepareFor(const Model& model, const Plan& plan);
 // that every quantized node has a DequantizeLinear at each input, int8 weights (symmetric, per
 // output channel), an int32 bias at scale x_scale * w_scale, and, if its result is coded, a
 // QuantizeLinear right behind it: the form that ONNX Runtime, OpenVINO and TensorRT fuse. A Relu or
-// Clip that the output's grid implies is dropped.
+// Clip that the output's grid implies is dropped. Recovery paths stand beside their nodes in float.
 //
 // Where an int32 bias would overflow, the channel's weight scale is raised until it fits; `notes`,
 // if given, says so. Throws UsageError if the plan lacks a grid that is needed, or names nodes that

@@ -5,6 +5,7 @@
 #include <unordered_set>
 
 #include "mezzo/algorithm/apply_plan.h"
+#include "mezzo/algorithm/recovery/network_paths.h"
 
 namespace mezzo {
 namespace {
@@ -104,6 +105,15 @@ class Lockstep {
 bool TakesShift(const Node& node, const Plan& plan) {
   const auto it = plan.nodes.find(node.name);
   return (node.Is("Conv") || node.Is("Gemm")) && it != plan.nodes.end() && it->second.quantized;
+}
+
+// By the node that ends each layer which takes a shift, the layer.
+std::map<std::string, std::string> LayerEnds(const Graph& prepared, const Plan& plan) {
+  std::map<std::string, std::string> ends;
+  for (const Node& node : prepared.nodes)
+    if (TakesShift(node, plan))
+      ends[plan.nodes.at(node.name).path.a.defined() ? PathSum(node.name) : node.name] = node.name;
+  return ends;
 }
 
 // How many samples go through at once, by what the largest needs: its values in the run, and as
@@ -206,7 +216,6 @@ struct FitKind {
 std::map<std::string, OutputFit> Fit(const Model& prepared, const Plan& plan,
                                      const TuningSet& samples, size_t memory,
                                      const Threads& threads, FitKind kind) {
-  const bool scales = kind.scales;
   struct Seen {
     Means means;
     std::vector<float> values;
@@ -218,22 +227,26 @@ std::map<std::string, OutputFit> Fit(const Model& prepared, const Plan& plan,
     session.Run(samples.inputs(i), [&](const Node& node, size_t, Tensor& value) {
       if (TakesShift(node, plan))
         wanted[i][node.name] = {ChannelMeans(value),
-                                scales ? SomeValues(value) : std::vector<float>{}};
+                                kind.scales ? SomeValues(value) : std::vector<float>{}};
     });
   });
 
   Plan unshifted = plan;
   for (auto& [name, node] : unshifted.nodes) node.bias_shift.clear();
   const Graph qdq = ApplyPlan(prepared, unshifted).graph;
+  const std::map<std::string, std::string> ends = LayerEnds(prepared.graph, plan);
   std::map<std::string, OutputFit> fits;
   Lockstep(qdq, samples, count, threads).Run([&](const Node& node, std::vector<Tensor>& made) {
-    if (!TakesShift(node, plan)) return;
+    const auto end = ends.find(node.name);
+    if (end == ends.end()) return;
+    const std::string& layer = end->second;
+    const bool scales = kind.scales && layer == node.name;  // of codes, not of paths
     std::vector<const Means*> f;
     std::vector<Means> q;
     std::vector<std::vector<float>> values;
     std::vector<const float*> as_float, as_codes;
     for (size_t i = 0; i < count; ++i) {
-      const Seen& want = wanted[i].at(node.name);
+      const Seen& want = wanted[i].at(layer);
       f.push_back(&want.means);
       q.push_back(ChannelMeans(made[i]));
       if (!scales) continue;
@@ -241,7 +254,7 @@ std::map<std::string, OutputFit> Fit(const Model& prepared, const Plan& plan,
       as_float.push_back(want.values.data());
       as_codes.push_back(values.back().data());
     }
-    OutputFit& fit = fits[node.name];
+    OutputFit& fit = fits[layer];
     const auto channels = static_cast<size_t>(made[0].dim(1));
     fit.scale.assign(channels, 1);
     if (scales) {

@@ -61,7 +61,9 @@ class Workflow {
     Begin("equalizing channels");
     if (options_.equalize) Equalize();
     Begin("rounding weights");
-    if (options_.correct_rounding || options_.weights.format->narrow()) RoundWeights();
+    if (options_.correct_rounding || options_.weights.format->narrow() ||
+        options_.weights.recovery_rank > 0)
+      RoundWeights();
     Begin("holding the tolerance");
     AddStep("all layers, " + plan().activations.begin()->second.calibration, distortion_, true,
             true);
@@ -232,17 +234,19 @@ class Workflow {
   }
 
   // Weights rounded as their layers' inputs correlate, with biases corrected or without; kept if
-  // that is better, or if narrow formats are asked for.
+  // that is better, or if narrow formats or paths are asked for.
   void RoundWeights() {
     Plan best = plan();
-    if (options_.weights.format->narrow()) distortion_ = INFINITY;
+    if (options_.weights.format->narrow() || options_.weights.recovery_rank > 0)
+      distortion_ = INFINITY;
     LayerMoments moments;
     if (options_.correct_rounding)
       moments = {task_.calibration, std::min<size_t>(task_.calibration_count, 128),
                  options_.moment_bytes};
     RoundLayers(graph(), options_.weights, moments, options_.threads, plan());
-    const std::string tried = Cat(options_.weights.format->name, " weights",
-                                  options_.correct_rounding ? ", error-corrected rounding" : "");
+    const std::string tried =
+        Cat(options_.weights.format->name, " weights",
+            options_.correct_rounding ? ", error-corrected rounding" : "", PathNote());
     ClearBiasShifts();
     Judge(tried, best);
     if (options_.correct_bias) {
@@ -250,6 +254,11 @@ class Workflow {
       Judge(tried + ", biases corrected", best);
     }
     Restore(best);
+  }
+
+  std::string PathNote() const {
+    const int64_t rank = options_.weights.recovery_rank;
+    return rank > 0 ? Cat(", paths of rank ", rank) : "";
   }
 
   void ClearBiasShifts() {

@@ -13,6 +13,7 @@
 #include "mezzo/format/affine_int.h"
 #include "mezzo/format/weight_format.h"
 #include "mezzo/graph/scale_channels.h"
+#include "mezzo/tensor/low_rank.h"
 
 namespace mezzo {
 
@@ -37,6 +38,7 @@ struct NodePlan {
   std::string weight_format = "int8";  // weight_format.h
   int64_t group_size = 0;              // inputs that share a step; 0: none
   std::vector<uint8_t> weight_steps;   // by channel and group, 1..16
+  LowRank path;                        // recovery/network_paths.h; undefined for none
 };
 
 // One line of the ladder: something that was tried, and what it gave.

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <span>
 
 #include "mezzo/algorithm/plan.h"
 #include "mezzo/base/error.h"
@@ -24,7 +25,7 @@ double Shortest(float f) {
   return d;
 }
 
-Json Floats(const std::vector<float>& values) {
+Json Floats(std::span<const float> values) {
   Json a = Json::array();
   for (const float v : values) a.push_back(Shortest(v));
   return a;
@@ -184,6 +185,10 @@ Json ToJson(const NodePlan& n) {
   if (!n.weight_steps.empty()) json["weight_steps"] = Base64(n.weight_steps);
   if (!n.weight_codes.empty()) json["weight_codes"] = Base64(n.weight_codes);
   if (!n.bias_shift.empty()) json["bias_shift"] = Floats(n.bias_shift);
+  if (n.path.a.defined())
+    json["recovery"] = {{"rank", n.path.rank()},
+                        {"a", Floats(n.path.a.span<float>())},
+                        {"b", Floats(n.path.b.span<float>())}};
   return json;
 }
 
@@ -205,6 +210,18 @@ void ReadFormat(Fields& f, NodePlan& n, const std::string& where) {
                 ", needs 1 to ", kSteps);
 }
 
+LowRank ReadPath(const Json& json, const std::string& where) {
+  Fields f(json, where);
+  const int64_t rank = f.Int("rank", 1, INT32_MAX);
+  const std::vector<float> a = f.FloatList("a", false), b = f.FloatList("b", false);
+  f.Done();
+  for (const auto& [name, list] : {std::pair("a", &a), std::pair("b", &b)})
+    RequireFile(!list->empty() && static_cast<int64_t>(list->size()) % rank == 0, f.Path(name),
+                ": got ", list->size(), " numbers, needs a multiple of the rank ", rank);
+  return {Tensor::Of(a, {rank, static_cast<int64_t>(a.size()) / rank}),
+          Tensor::Of(b, {static_cast<int64_t>(b.size()) / rank, rank})};
+}
+
 NodePlan ReadNode(const Json& json, const std::string& where) {
   Fields f(json, where);
   NodePlan n;
@@ -219,6 +236,7 @@ NodePlan ReadNode(const Json& json, const std::string& where) {
     n.weight_codes = FromBase64<int8_t>(f.String("weight_codes"), f.Path("weight_codes"));
   ReadFormat(f, n, where);
   if (f.Has("bias_shift")) n.bias_shift = f.FloatList("bias_shift", false);
+  if (f.Has("recovery")) n.path = ReadPath(f.Get("recovery"), f.Path("recovery"));
   f.Done();
   return n;
 }

@@ -1,5 +1,6 @@
 #include "mezzo/algorithm/round_layers.h"
 
+#include "mezzo/algorithm/recovery/network_paths.h"
 #include "mezzo/algorithm/sites.h"
 
 namespace mezzo {
@@ -16,10 +17,18 @@ void RoundLayers(const Graph& graph, const WeightChoice& choice, const LayerMome
                  const Threads& threads, Plan& plan) {
   const auto round = [&](const Node& node, const RoundingBasis* basis) {
     const Tensor& weight = *graph.Initializer(node.inputs[1]);
-    const int64_t group = GroupSize(node, weight, *choice.format, choice.group_size);
-    SetWeights(
-        plan.nodes.at(node.name), *choice.format, group,
-        QuantizeWeights(node, weight, *choice.format, group, plan.limit_pairs, basis, threads));
+    const WeightFormat& format = *choice.format;
+    const int64_t group = GroupSize(node, weight, format, choice.group_size);
+    NodePlan& to = plan.nodes.at(node.name);
+    if (choice.recovery_rank > 0 && TakesPath(node)) {
+      RoundedWithPath r = QuantizeWithPath(node, weight, format, group, plan.limit_pairs, basis,
+                                           choice.recovery_rank, choice.alternations, threads);
+      SetWeights(to, format, group, std::move(r.q));
+      to.path = std::move(r.path);
+      return;
+    }
+    SetWeights(to, format, group,
+               QuantizeWeights(node, weight, format, group, plan.limit_pairs, basis, threads));
   };
   std::vector<std::string> layers;
   for (const ComputeNode& c : FindComputeNodes(graph)) {

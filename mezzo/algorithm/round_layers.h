@@ -11,6 +11,8 @@ namespace mezzo {
 struct WeightChoice {
   const WeightFormat* format = FindWeightFormat("int8");
   int64_t group_size = 0;
+  int64_t recovery_rank = 0;  // recovery/network_paths.h
+  int alternations = 1;
 };
 
 // Format, scales, steps and codes of a layer.

@@ -66,8 +66,9 @@ bool IsIntegerElementwise(const Graph& graph, const Node& node) {
 
 class SiteFinder {
  public:
-  SiteFinder(const Graph& graph, const std::set<std::string>& quantized)
-      : graph_(graph), uses_(graph), quantized_(quantized) {}
+  SiteFinder(const Graph& graph, const std::set<std::string>& quantized,
+             const std::set<std::string>& in_float)
+      : graph_(graph), uses_(graph), quantized_(quantized), in_float_(in_float) {}
 
   Sites Find() {
     for (size_t i = 0; i < graph_.nodes.size(); ++i)
@@ -159,6 +160,7 @@ class SiteFinder {
     if (sites_.integer_nodes.contains(i) && CarriesFloat(node)) {
       // A convolution's result is always coded; a matrix product's only where a coded value is
       // needed.
+      if (in_float_.contains(node.name)) return;
       const std::string y = Visible(node);
       if (node.Is("Conv") || HasCodes(y)) MakeInteger(y);
       return;
@@ -181,7 +183,7 @@ class SiteFinder {
 
   const Graph& graph_;
   const Uses uses_;
-  const std::set<std::string>& quantized_;
+  const std::set<std::string>&quantized_, &in_float_;
   Sites sites_;
 };
 
@@ -206,8 +208,9 @@ std::vector<ComputeNode> FindComputeNodes(const Graph& graph,
   return found;
 }
 
-Sites FindSites(const Graph& graph, const std::set<std::string>& quantized) {
-  return SiteFinder(graph, quantized).Find();
+Sites FindSites(const Graph& graph, const std::set<std::string>& quantized,
+                const std::set<std::string>& in_float) {
+  return SiteFinder(graph, quantized, in_float).Find();
 }
 
 }  // namespace mezzo

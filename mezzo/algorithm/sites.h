@@ -37,7 +37,8 @@ struct Sites {
 
 // `quantized` holds names of compute nodes. Add, Mul, Concat and average pools join where all their
 // inputs carry codes and not only the model's outputs get the result; Relu and Clip right after an
-// integer node become part of it.
-Sites FindSites(const Graph& graph, const std::set<std::string>& quantized);
+// integer node become part of it. The results of the nodes in `in_float` stay uncoded.
+Sites FindSites(const Graph& graph, const std::set<std::string>& quantized,
+                const std::set<std::string>& in_float = {});
 
 }  // namespace mezzo

@@ -180,7 +180,10 @@ void Run(const Options& o) {
   options.correct_rounding = !o.no_error_correction;
   options.correct_bias = !o.no_bias_correction;
   Require(o.group_size >= 0, "--group-size: got ", o.group_size);
-  options.weights = {FindWeightFormat(o.weights), o.group_size};
+  Require(o.llm.recovery_rank >= 0 && o.llm.alternations >= 0, "--recovery-rank ",
+          o.llm.recovery_rank, ", --alternations ", o.llm.alternations, ": need numbers from 0 on");
+  options.weights = {FindWeightFormat(o.weights), o.group_size, o.llm.recovery_rank,
+                     o.llm.alternations};
   options.tables = FindWeightFormat(o.tables);
   options.threads = setup.threads;
   options.say = [out](const std::string& line) {

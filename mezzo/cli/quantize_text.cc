@@ -79,10 +79,10 @@ void LlmQuantizeOptions::Add(CLI::App& app) {
   app.add_flag("--no-reorder", no_reorder, "Language models: columns in the order they have");
   app.add_flag("--no-scale-search", no_search, "Language models: scales from the largest weights");
   app.add_option("--recovery-rank", recovery_rank,
-                 "Language models: rank of a path in bfloat16 beside each layer (0: none)")
+                 "Rank of a path in bfloat16 beside each layer (0: none)")
       ->capture_default_str();
   app.add_option("--alternations", alternations,
-                 "Language models: times that codes are made again for what their path leaves")
+                 "Times that codes are made again for what their path leaves")
       ->capture_default_str();
   app.add_option("--recovery-windows", recovery_windows,
                  "Language models: windows behind the calibration's that paths are trained on, end "

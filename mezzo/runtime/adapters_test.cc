@@ -15,7 +15,7 @@ namespace fs = std::filesystem;
 LowRank Path(int64_t outputs, int64_t rank, int64_t inputs, unsigned seed) {
   LowRank path{NormalTensor({rank, inputs}, seed), NormalTensor({outputs, rank}, seed + 1)};
   for (float& v : path.a.span<float>()) v *= 0.1f;
-  return RoundToStored(path);
+  return RoundToBFloat16(path);
 }
 
 class AdaptersTest : public testing::Test {

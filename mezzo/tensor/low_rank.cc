@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "mezzo/format/half.h"
+
 namespace mezzo {
 
 LowRank Truncated(const LowRank& path, int64_t rank) {
@@ -12,6 +14,13 @@ LowRank Truncated(const LowRank& path, int64_t rank) {
   for (int64_t o = 0; o < outputs; ++o)
     std::copy_n(path.b.data<float>() + o * path.rank(), rank, t.b.data<float>() + o * rank);
   return t;
+}
+
+LowRank RoundToBFloat16(const LowRank& path) {
+  LowRank rounded{path.a.Clone(), path.b.Clone()};
+  for (Tensor* t : {&rounded.a, &rounded.b})
+    for (float& v : t->span<float>()) v = BFloat16ToFloat(FloatToBFloat16(v));
+  return rounded;
 }
 
 }  // namespace mezzo

@@ -18,6 +18,9 @@ struct LowRank {
 // The first `rank` columns of B with their rows of A.
 LowRank Truncated(const LowRank& path, int64_t rank);
 
+// With the values that bfloat16 holds, in which paths are stored.
+LowRank RoundToBFloat16(const LowRank& path);
+
 // By layer.
 using LowRanks = std::map<std::string, LowRank>;
 

@@ -18,15 +18,6 @@ namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
 // sum over rows r of r^T H r, H packed.
-double Power(const Tensor& rows, const PackedB& h, const Threads& threads) {
-  const int64_t d = h.k(), n = rows.dim(0);
-  std::vector<float> product(n * d);
-  Sgemm(rows.data<float>(), d, n, h, product.data(), d, {}, threads);
-  double sum = 0;
-  for (int64_t i = 0; i < n * d; ++i) sum += double(product[i]) * rows.data<float>()[i];
-  return sum;
-}
-
 // Noise of a layer's outputs, as a share of their power.
 class OutputNoise {
  public:
@@ -34,10 +25,10 @@ class OutputNoise {
       : weight_(weight),
         threads_(threads),
         h_(h.Full().data(), h.depth(), h.depth(), h.depth(), 1, threads),
-        power_(Power(weight, h_, threads)) {}
+        power_(WeightedSquares(weight, h_, threads)) {}
 
   double Of(const Tensor& rounded) const {
-    return power_ > 0 ? Power(Difference(weight_, rounded), h_, threads_) / power_ : 0;
+    return power_ > 0 ? WeightedSquares(Difference(weight_, rounded), h_, threads_) / power_ : 0;
   }
 
  private:
@@ -176,7 +167,7 @@ class Writer {
       Tensor all = codes.Dequantize();
       LowRank path;
       if (rank > 0) {
-        path = RoundToStored(FitLowRank(Difference(weight, all), h, rank, job_.threads));
+        path = RoundToBFloat16(FitLowRank(Difference(weight, all), h.Full(), rank, job_.threads));
         const Tensor product = Product(path, job_.threads);
         left = Difference(weight, product);
         for (int64_t k = 0; k < all.numel(); ++k) all.data<float>()[k] += product.data<float>()[k];

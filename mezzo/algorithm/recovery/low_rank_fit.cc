@@ -6,7 +6,6 @@
 #include <random>
 
 #include "mezzo/base/error.h"
-#include "mezzo/kernels/sgemm/sgemm.h"
 
 namespace mezzo {
 namespace {
@@ -70,26 +69,19 @@ std::vector<double> Eigenvectors(std::vector<double> m, int64_t n) {
   return sorted;
 }
 
-// H, or the unit matrix for zeros.
-std::vector<float> Weights(const Hessian& h) {
-  const int64_t d = h.depth();
-  std::vector<float> full = h.Full();
-  double trace = 0;
-  for (int64_t i = 0; i < d; ++i) trace += full[i * (d + 1)];
-  for (int64_t i = 0; i < d && !(trace > 0); ++i) full[i * (d + 1)] = 1;
-  return full;
-}
-
 }  // namespace
 
-LowRank FitLowRank(const Tensor& error, const Hessian& h, int64_t rank, const Threads& threads) {
+LowRank FitLowRank(const Tensor& error, std::vector<float> h, int64_t rank,
+                   const Threads& threads) {
   const int64_t outputs = error.dim(0), inputs = error.dim(1);
-  Require(h.depth() == inputs && rank > 0, "a path of rank ", rank, " for ",
-          ToString(error.shape()), " beside a Hessian of ", h.depth());
+  Require(static_cast<int64_t>(h.size()) == inputs * inputs && rank > 0, "a path of rank ", rank,
+          " for ", ToString(error.shape()), " beside a Hessian of ", h.size(), " numbers");
+  double trace = 0;
+  for (int64_t i = 0; i < inputs; ++i) trace += h[i * (inputs + 1)];
+  for (int64_t i = 0; i < inputs && !(trace > 0); ++i) h[i * (inputs + 1)] = 1;
   rank = std::min({rank, outputs, inputs});
   const int64_t tried = std::min(rank + kSpare, std::min(outputs, inputs));
-  const std::vector<float> full = Weights(h);
-  const PackedB hessian(full.data(), inputs, inputs, inputs, 1, threads);
+  const PackedB hessian(h.data(), inputs, inputs, inputs, 1, threads);
   const PackedB e(error.data<float>(), outputs, inputs, inputs, 1, threads);
   const PackedB et(error.data<float>(), inputs, outputs, 1, inputs, threads);
   Tensor v(DType::kFloat32, {tried, outputs});
@@ -126,6 +118,15 @@ LowRank FitLowRank(const Tensor& error, const Hessian& h, int64_t rank, const Th
     path.a = Times(rows, e, inputs, threads);
     return path;
   }
+}
+
+double WeightedSquares(const Tensor& rows, const PackedB& h, const Threads& threads) {
+  const int64_t d = h.k(), n = rows.dim(0);
+  std::vector<float> product(n * d);
+  Sgemm(rows.data<float>(), d, n, h, product.data(), d, {}, threads);
+  double sum = 0;
+  for (int64_t i = 0; i < n * d; ++i) sum += double(product[i]) * rows.data<float>()[i];
+  return sum;
 }
 
 Tensor Product(const LowRank& path, const Threads& threads) {

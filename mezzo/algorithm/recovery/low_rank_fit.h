@@ -1,16 +1,22 @@
 // The path of a given rank that leaves the least of a layer's error (METHODS 5).
 #pragma once
 
-#include "mezzo/algorithm/llm/hessian.h"
+#include <vector>
+
+#include "mezzo/base/threads.h"
+#include "mezzo/kernels/sgemm/sgemm.h"
 #include "mezzo/tensor/low_rank.h"
 
 namespace mezzo {
 
-// min over A, B of || (error - B A) H^(1/2) ||_F for an error (outputs, inputs) = W - Q(W): B is
-// the `rank` leading eigenvectors of error H error^T, orthonormal, and A = B^T error; by subspace
-// iteration, to about three digits of what they take up. A rank above outputs or inputs is lowered
-// to that; a Hessian of zeros counts as the unit matrix.
-LowRank FitLowRank(const Tensor& error, const Hessian& h, int64_t rank, const Threads& threads);
+// min over A, B of || (error - B A) H^(1/2) ||_F for an error (outputs, inputs) = W - Q(W) and H
+// (inputs, inputs): B is the `rank` leading eigenvectors of error H error^T, orthonormal, and
+// A = B^T error; by subspace iteration, to about three digits of what they take up. A rank above
+// outputs or inputs is lowered to that; an H of zeros counts as the unit matrix.
+LowRank FitLowRank(const Tensor& error, std::vector<float> h, int64_t rank, const Threads& threads);
+
+// sum over rows r of r^T H r, H packed.
+double WeightedSquares(const Tensor& rows, const PackedB& h, const Threads& threads);
 
 // B A, (outputs, inputs).
 Tensor Product(const LowRank& path, const Threads& threads);

@@ -152,7 +152,7 @@ class Trainer {
 
   void Judge() {
     LowRanks rounded;
-    for (const auto& [layer, path] : paths_) rounded[layer] = RoundToStored(path);
+    for (const auto& [layer, path] : paths_) rounded[layer] = RoundToBFloat16(path);
     const double loss = Loss(t_.held_out, held_out_, rounded);
     since_best_ = loss < least_ ? 0 : since_best_ + 1;
     if (loss < least_) least_ = loss, best_ = std::move(rounded);

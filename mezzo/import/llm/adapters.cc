@@ -117,11 +117,4 @@ void WriteAdapters(const fs::path& folder, const LowRanks& paths, const std::str
   WriteFile(folder / "adapter_config.json", config.dump(1) + "\n");
 }
 
-LowRank RoundToStored(const LowRank& path) {
-  LowRank rounded{path.a.Clone(), path.b.Clone()};
-  for (Tensor* t : {&rounded.a, &rounded.b})
-    for (float& v : t->span<float>()) v = BFloat16ToFloat(FloatToBFloat16(v));
-  return rounded;
-}
-
 }  // namespace mezzo

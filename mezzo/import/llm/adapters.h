@@ -35,7 +35,4 @@ void WriteAdapters(const std::filesystem::path& folder, const LowRanks& paths,
 std::vector<TensorBytes> PathTensors(const LowRanks& paths);
 LowRanks PathsIn(const Checkpoint& c);
 
-// What WriteAdapters stores and ReadAdapters gives.
-LowRank RoundToStored(const LowRank& path);
-
 }  // namespace mezzo
