@@ -61,9 +61,7 @@ class Workflow {
     Begin("equalizing channels");
     if (options_.equalize) Equalize();
     Begin("rounding weights");
-    if (options_.correct_rounding || options_.weights.format->narrow() ||
-        options_.weights.recovery_rank > 0)
-      RoundWeights();
+    if (options_.correct_rounding || !options_.weights.plain()) RoundWeights();
     Begin("holding the tolerance");
     AddStep("all layers, " + plan().activations.begin()->second.calibration, distortion_, true,
             true);
@@ -237,16 +235,16 @@ class Workflow {
   // that is better, or if narrow formats or paths are asked for.
   void RoundWeights() {
     Plan best = plan();
-    if (options_.weights.format->narrow() || options_.weights.recovery_rank > 0)
-      distortion_ = INFINITY;
+    if (!options_.weights.plain()) distortion_ = INFINITY;
     LayerMoments moments;
     if (options_.correct_rounding)
       moments = {task_.calibration, std::min<size_t>(task_.calibration_count, 128),
                  options_.moment_bytes};
     RoundLayers(graph(), options_.weights, moments, options_.threads, plan());
-    const std::string tried =
-        Cat(options_.weights.format->name, " weights",
-            options_.correct_rounding ? ", error-corrected rounding" : "", PathNote());
+    const int64_t rank = options_.weights.path.rank;
+    const std::string tried = Cat(options_.weights.format->name, " weights",
+                                  options_.correct_rounding ? ", error-corrected rounding" : "",
+                                  rank > 0 ? Cat(", paths of rank ", rank) : "");
     ClearBiasShifts();
     Judge(tried, best);
     if (options_.correct_bias) {
@@ -254,11 +252,6 @@ class Workflow {
       Judge(tried + ", biases corrected", best);
     }
     Restore(best);
-  }
-
-  std::string PathNote() const {
-    const int64_t rank = options_.weights.recovery_rank;
-    return rank > 0 ? Cat(", paths of rank ", rank) : "";
   }
 
   void ClearBiasShifts() {

@@ -1,6 +1,5 @@
 #include "mezzo/algorithm/round_layers.h"
 
-#include "mezzo/algorithm/recovery/network_paths.h"
 #include "mezzo/algorithm/sites.h"
 
 namespace mezzo {
@@ -20,9 +19,9 @@ void RoundLayers(const Graph& graph, const WeightChoice& choice, const LayerMome
     const WeightFormat& format = *choice.format;
     const int64_t group = GroupSize(node, weight, format, choice.group_size);
     NodePlan& to = plan.nodes.at(node.name);
-    if (choice.recovery_rank > 0 && TakesPath(node)) {
+    if (choice.path.rank > 0 && TakesPath(node)) {
       RoundedWithPath r = QuantizeWithPath(node, weight, format, group, plan.limit_pairs, basis,
-                                           choice.recovery_rank, choice.alternations, threads);
+                                           choice.path, threads);
       SetWeights(to, format, group, std::move(r.q));
       to.path = std::move(r.path);
       return;

@@ -1,8 +1,8 @@
 // The weights of all layers of a plan, rounded.
 #pragma once
 
-#include "mezzo/algorithm/narrow_weights.h"
 #include "mezzo/algorithm/plan.h"
+#include "mezzo/algorithm/recovery/network_paths.h"
 #include "mezzo/calibrate/collect.h"
 
 namespace mezzo {
@@ -11,8 +11,9 @@ namespace mezzo {
 struct WeightChoice {
   const WeightFormat* format = FindWeightFormat("int8");
   int64_t group_size = 0;
-  int64_t recovery_rank = 0;  // recovery/network_paths.h
-  int alternations = 1;
+  PathChoice path;
+
+  bool plain() const { return !format->narrow() && path.rank == 0; }
 };
 
 // Format, scales, steps and codes of a layer.

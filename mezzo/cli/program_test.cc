@@ -130,10 +130,11 @@ TEST_F(Program, SimulatesChips) {
   ASSERT_TRUE(json.is_object()) << json;
   EXPECT_EQ(json["layers"], 1);
   EXPECT_EQ(json["integer_engine"], 1);
-  EXPECT_EQ(json["results"][0]["mean"], 1);
-  EXPECT_EQ(json["results"][0]["values"].size(), 1u) << "without effects all chips are one";
-  EXPECT_EQ(json["results"][1]["values"].size(), 4u);
-  EXPECT_LT(simulate({"--stuck-at-0", "1", "--chips", "2"})["results"][0]["mean"], 1);
+  EXPECT_EQ(json["series"][0]["results"][0]["mean"], 1);
+  EXPECT_EQ(json["series"][0]["results"][0]["values"].size(), 1u)
+      << "without effects all chips are one";
+  EXPECT_EQ(json["series"][0]["results"][1]["values"].size(), 4u);
+  EXPECT_LT(simulate({"--stuck-at-0", "1", "--chips", "2"})["series"][0]["results"][0]["mean"], 1);
   EXPECT_GT(json["energy"]["tops_per_watt"], 0);
   EXPECT_EQ(simulate({"--sigma", "0,3", "--chips", "4", "--threads", "1"}), json);
   for (const auto& [option, value] :

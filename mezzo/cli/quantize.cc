@@ -180,10 +180,14 @@ void Run(const Options& o) {
   options.correct_rounding = !o.no_error_correction;
   options.correct_bias = !o.no_bias_correction;
   Require(o.group_size >= 0, "--group-size: got ", o.group_size);
+  const bool narrow = o.llm.scheme == "nf4" || o.llm.scheme == "int4";
+  const std::string& weights = narrow ? o.llm.scheme : o.weights;
+  const int64_t group = narrow && o.group_size == 0 ? 64 : o.group_size;
   Require(o.llm.recovery_rank >= 0 && o.llm.alternations >= 0, "--recovery-rank ",
           o.llm.recovery_rank, ", --alternations ", o.llm.alternations, ": need numbers from 0 on");
-  options.weights = {FindWeightFormat(o.weights), o.group_size, o.llm.recovery_rank,
-                     o.llm.alternations};
+  options.weights = {FindWeightFormat(weights),
+                     group,
+                     {o.llm.recovery_rank, o.llm.alternations, PathFitOf(o.llm.recovery_fit)}};
   options.tables = FindWeightFormat(o.tables);
   options.threads = setup.threads;
   options.say = [out](const std::string& line) {
@@ -268,11 +272,16 @@ void AddQuantize(CLI::App& app) {
   cmd->add_flag("--json", o->json, "What was done, as JSON; the steps go to standard error");
   cmd->callback([o, cmd] {
     if (cmd->count("--group-size")) o->group_size = o->llm.group;
+    const std::string& scheme = o->llm.scheme;
+    const bool for_all = scheme == "nf4" || scheme == "int4" || scheme == "int8";
+    Require(!for_all || !cmd->count("--weights"), "--scheme ", scheme,
+            " and --weights exclude each other");
     if (LanguageModel::Recognizes(o->model))
-      QuantizeText(o->llm, o->model, o->output, o->data.data, o->plan, o->threads.threads,
-                   o->memory.empty() ? 0 : ParseBytes("--memory", o->memory));
-    else
-      Run(*o);
+      return QuantizeText(o->llm, o->model, o->output, o->data.data, o->plan, o->threads.threads,
+                          o->memory.empty() ? 0 : ParseBytes("--memory", o->memory));
+    Require(for_all || !cmd->count("--scheme"), "--scheme ", scheme,
+            " is for language models; networks take nf4, int4 or int8");
+    Run(*o);
   });
 }
 

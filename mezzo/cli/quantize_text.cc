@@ -13,7 +13,15 @@
 #include "mezzo/evaluate/perplexity.h"
 
 namespace mezzo {
-LlmQuantization StoredFormat(const LlmQuantizeOptions& o) {
+
+LlmQuantization StoredFormat(const LlmQuantizeOptions& asked) {
+  LlmQuantizeOptions o = asked;
+  if (o.scheme == "nf4" || o.scheme == "int4") {
+    Require(o.codes.empty() || o.codes == o.scheme, "--codes ", o.codes, " with --scheme ",
+            o.scheme);
+    o.codes = o.scheme;
+    o.scheme = "w4a16";
+  }
   LlmQuantization q;
   // Products of integers want codes that stand for integers.
   const std::string codes = !o.codes.empty() ? o.codes : o.scheme == "w4a8-int8" ? "nf4i" : "nf4";
@@ -34,7 +42,7 @@ LlmQuantization StoredFormat(const LlmQuantizeOptions& o) {
     q.activations = "int8";
   } else {
     Require(o.scheme == "w4a16", "--scheme: got ", o.scheme,
-            ", needs w4a8-fp8, w4a8-int8 or w4a16 for a language model");
+            ", needs w4a8-fp8, w4a8-int8, w4a16, nf4 or int4 for a language model");
   }
   return q;
 }
@@ -46,14 +54,17 @@ LlmJob JobOf(const LlmQuantizeOptions& o, const LlmQuantization& stored) {
   job.float_head = o.float_head;
   Require(o.recovery_rank >= 0 && o.alternations >= 0, "--recovery-rank ", o.recovery_rank,
           ", --alternations ", o.alternations, ": need numbers from 0 on");
-  job.recovery = {o.recovery_rank, {}, o.alternations, {}};
+  job.recovery = {o.recovery_rank, {}, o.alternations, PathFitOf(o.recovery_fit), {}};
   job.recovery.training.epochs = o.recovery_epochs;
   job.recovery.training.rate = o.recovery_rate;
   return job;
 }
 
 void LlmQuantizeOptions::Add(CLI::App& app) {
-  app.add_option("--scheme", scheme, "Language models: w4a8-fp8, w4a8-int8 or w4a16")
+  app.add_option(
+         "--scheme", scheme,
+         "Language models: w4a8-fp8, w4a8-int8 or w4a16. All: nf4 or int4, weights in groups "
+         "of 64, and int8")
       ->capture_default_str();
   app.add_option("--codes", codes,
                  "Language models: what four bits stand for: " + CodebookNames() +
@@ -83,6 +94,10 @@ void LlmQuantizeOptions::Add(CLI::App& app) {
       ->capture_default_str();
   app.add_option("--alternations", alternations,
                  "Times that codes are made again for what their path leaves")
+      ->capture_default_str();
+  app.add_option("--recovery-fit", recovery_fit,
+                 "What paths are fitted by: hessian, diagonal (powers of inputs alone) or unit")
+      ->check(CLI::IsMember({"hessian", "diagonal", "unit"}))
       ->capture_default_str();
   app.add_option("--recovery-windows", recovery_windows,
                  "Language models: windows behind the calibration's that paths are trained on, end "

@@ -15,6 +15,7 @@ struct LlmQuantizeOptions {
   double damping = 0.01;
   int64_t recovery_rank = 0;
   int alternations = 1;
+  std::string recovery_fit = "hessian";
   size_t recovery_windows = 0, recovery_epochs = 4;
   double recovery_rate = 0.01;
   bool zero_points = false, no_reorder = false, rtn = false, no_search = false;

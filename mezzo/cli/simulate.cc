@@ -3,12 +3,16 @@
 #include <cmath>
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <set>
 
+#include "mezzo/algorithm/recovery/network_paths.h"
+#include "mezzo/algorithm/variability/chip_paths.h"
 #include "mezzo/algorithm/variability/chips.h"
 #include "mezzo/algorithm/variability/energy.h"
 #include "mezzo/base/progress.h"
 #include "mezzo/cli/commands.h"
 #include "mezzo/cli/options.h"
+#include "mezzo/runtime/fold_constants.h"
 
 namespace mezzo {
 namespace {
@@ -20,17 +24,27 @@ struct Options {
   DataOptions data;
   ThreadOptions threads;
   std::vector<float> sigmas{0, 0.05f, 0.1f, 0.2f};
+  std::vector<std::string> recovery{"none", "clean", "chips", "chip"};
   int64_t chips = 10, rows = 256, samples = 0;
+  size_t calibration = 64, training_chips = 8;
   CimOptions cim;
   EnergyConfig config;
   bool json = false, headline = false;
 };
 
+// Results with one kind of recovery paths.
+struct Series {
+  std::string recovery, meaning;
+  std::vector<SigmaResult> results;
+};
+
 struct Study {
   MetricResult clean;  // on the integer engine
-  std::vector<SigmaResult> results;
+  std::vector<Series> series;
+  size_t calibration = 0;  // samples that paths were fitted on
   std::vector<CimLayer> layers;
   std::vector<std::string> digital;
+  EnergyConfig config;
   EnergyEstimate energy;
   EnergyTable table;
 };
@@ -77,6 +91,52 @@ double IoBytes(const TensorMap& inputs, const std::vector<Tensor>& outputs) {
   return bytes;
 }
 
+// Samples for fitting paths, evenly spread over those that do not measure or, if all do, over
+// these, which then lose them: half at most.
+std::vector<size_t> TakeCalibration(size_t all, size_t wanted, std::vector<size_t>& measure) {
+  const std::set<size_t> measured(measure.begin(), measure.end());
+  std::vector<size_t> others;
+  for (size_t i = 0; i < all; ++i)
+    if (!measured.contains(i)) others.push_back(i);
+  const std::vector<size_t>& from = others.empty() ? measure : others;
+  wanted = std::min(wanted, others.empty() ? from.size() / 2 : from.size());
+  std::set<size_t> taken;
+  for (size_t i = 0; i < wanted; ++i) taken.insert(from[i * from.size() / wanted]);
+  std::erase_if(measure, [&](size_t i) { return taken.contains(i); });
+  return {taken.begin(), taken.end()};
+}
+
+// The graph for a chip with each kind of paths that was asked for.
+struct Recovery {
+  std::string name, meaning;
+  std::function<Graph(const CimOptions&)> graph;
+};
+std::vector<Recovery> Recoveries(const Options& o, const Graph& lowered, const ChipPaths* paths) {
+  std::vector<Recovery> all;
+  for (const std::string& name : o.recovery) {
+    if (!paths) {
+      all = {{"", "as the file is", [&](const CimOptions&) { return lowered; }}};
+    } else if (name == "none") {
+      all.push_back(
+          {name, "without paths", [g = paths->Without()](const CimOptions&) { return g; }});
+    } else if (name == "clean") {
+      all.push_back({name, "paths as in the file", [&](const CimOptions&) { return lowered; }});
+    } else if (name == "chip") {
+      all.push_back({name, "paths fitted to each chip",
+                     [paths](const CimOptions& chip) { return paths->FittedTo({chip}); }});
+    } else {
+      all.push_back({name, Cat("paths fitted to ", o.training_chips, " other chips"),
+                     [&o, paths](CimOptions chip) {
+                       std::vector<CimOptions> others(o.training_chips, chip);
+                       for (size_t c = 0; c < others.size(); ++c)
+                         others[c].chip = CimSeed(o.data.seed, "training chip", c);
+                       return paths->FittedTo(others);
+                     }});
+    }
+  }
+  return all;
+}
+
 Study Simulate(const Options& o) {
   const ChipTask task = TaskOf(o);
   NamingOption([&] { CheckEnergyConfig(ConfigOf(o)); });
@@ -86,23 +146,36 @@ Study Simulate(const Options& o) {
   const Graph arrays = OnArrays(model.graph, task.options);
   s.digital = DigitalProducts(arrays);
   const auto dataset = o.data.Open(model.model.graph);
-  const auto samples = DrawSamples(*dataset, static_cast<size_t>(o.samples), o.data.seed);
+  auto samples = DrawSamples(*dataset, static_cast<size_t>(o.samples), o.data.seed);
   const TensorMap first = dataset->Get(samples.at(0)).inputs;
   s.layers = CimLayers(arrays, first);
   Require(!s.layers.empty(), o.model,
           ": no layer multiplies integers by constant weights, needs a model as mezzo quantize "
           "writes");
-  s.energy = EstimateEnergy(s.layers, IoBytes(first, Session(model.graph, {}).Run(first)),
-                            ConfigOf(o), s.table);
+  Graph written = model.model.graph;
+  FoldConstants(written);
+  const auto calibration =
+      TakeCalibration(dataset->size(), HasPaths(written) ? o.calibration : 0, samples);
+  const ChipPaths paths(
+      written, model.graph, [&](size_t i) { return dataset->Get(calibration[i]).inputs; },
+      calibration.size(), Threads(o.threads.threads));
+  const auto recoveries = Recoveries(o, model.graph, paths.layers() > 0 ? &paths : nullptr);
+  if (paths.layers() > 0) s.calibration = calibration.size();
+  s.config = ConfigOf(o);
+  if (s.config.recovery_rank == 0) s.config.recovery_rank = paths.rank();
+  s.energy = EstimateEnergy(s.layers, IoBytes(first, Session(model.graph, {}).Run(first)), s.config,
+                            s.table);
   Evaluator evaluator(*dataset, samples, o.data.MetricName(*dataset), o.data.Metric(model.model),
                       &model.graph, Threads(o.threads.threads));
-  Progress progress("simulating", samples.size() * (1 + ChipRuns(task)));
+  Progress progress("simulating", samples.size() * (1 + recoveries.size() * ChipRuns(task)));
   const auto run = [&](const Graph& graph) {
     return evaluator.Run(graph, [&] { progress.Step(); }).result;
   };
   s.clean = run(model.graph);
-  s.results =
-      SimulateChips(model.graph, task, [&](const Graph& graph) { return run(graph).value; });
+  for (const Recovery& r : recoveries)
+    s.series.push_back({r.name, r.meaning, SimulateChips(r.graph, task, [&](const Graph& graph) {
+                          return run(graph).value;
+                        })});
   return s;
 }
 
@@ -118,15 +191,20 @@ Json ToJson(const EnergyEstimate& e) {
 }
 
 Json ToJson(const Options& o, const Study& s) {
-  Json results = Json::array();
-  for (const SigmaResult& r : s.results)
-    results.push_back({{"sigma", r.sigma},
-                       {"mean", r.mean},
-                       {"deviation", r.deviation},
-                       {"confidence_95", r.half_width},
-                       {"values", r.values}});
+  Json series = Json::array();
+  for (const Series& one : s.series) {
+    Json results = Json::array();
+    for (const SigmaResult& r : one.results)
+      results.push_back({{"sigma", r.sigma},
+                         {"mean", r.mean},
+                         {"deviation", r.deviation},
+                         {"confidence_95", r.half_width},
+                         {"values", r.values}});
+    series.push_back(
+        {{"recovery", one.recovery}, {"meaning", one.meaning}, {"results", std::move(results)}});
+  }
   Json energy = ToJson(s.energy);
-  energy["assumptions"] = EnergyAssumptions(ConfigOf(o), s.table);
+  energy["assumptions"] = EnergyAssumptions(s.config, s.table);
   return {{"model", o.model},
           {"metric", s.clean.name},
           {"samples", s.clean.n},
@@ -142,7 +220,8 @@ Json ToJson(const Options& o, const Study& s) {
           {"drift", o.cim.drift},
           {"drift_spread", o.cim.drift_spread},
           {"seed", o.data.seed},
-          {"results", results},
+          {"calibration_samples", s.calibration},
+          {"series", series},
           {"energy", energy}};
 }
 
@@ -166,12 +245,22 @@ void Print(const EnergyEstimate& e) {
 void Print(const Options& o, const Study& s) {
   std::printf("%zu layers on arrays; %s %.6g on %zu samples on the integer engine\n",
               s.layers.size(), s.clean.name.c_str(), s.clean.value, s.clean.n);
-  for (const std::string& name : s.digital) std::printf("digital: %s\n", name.c_str());
-  std::printf(" sigma  %10s  deviation  95%% of the mean over %lld chips\n", s.clean.name.c_str(),
-              static_cast<long long>(o.chips));
-  for (const SigmaResult& r : s.results) Print(r);
+  size_t of_paths = 0;
+  for (const std::string& name : s.digital)
+    if (name.find(PathNode("", "")) != std::string::npos)
+      ++of_paths;
+    else
+      std::printf("digital: %s\n", name.c_str());
+  if (of_paths > 0) std::printf("digital: the %zu products of recovery paths\n", of_paths);
+  for (const Series& one : s.series) {
+    if (!one.recovery.empty())
+      std::printf("recovery %s: %s\n", one.recovery.c_str(), one.meaning.c_str());
+    std::printf(" sigma  %10s  deviation  95%% of the mean over %lld chips\n", s.clean.name.c_str(),
+                static_cast<long long>(o.chips));
+    for (const SigmaResult& r : one.results) Print(r);
+  }
   Print(s.energy);
-  for (const std::string& line : EnergyAssumptions(ConfigOf(o), s.table))
+  for (const std::string& line : EnergyAssumptions(s.config, s.table))
     std::printf("  assumes %s\n", line.c_str());
 }
 
@@ -222,7 +311,7 @@ void AddEnergyOptions(CLI::App& cmd, Options& o) {
   cmd.add_option("--energy", o.energy, "Energy of each operation: parts, macro or a .json file")
       ->capture_default_str();
   cmd.add_option("--recovery-rank", o.config.recovery_rank,
-                 "Energy: rank of the high-precision paths")
+                 "Energy: rank of the high-precision paths (0: the file's)")
       ->capture_default_str();
   cmd.add_option("--recovery-format", o.config.recovery_format, "Energy: fp32, fp16 or int8")
       ->capture_default_str();
@@ -248,6 +337,18 @@ void AddSimulate(CLI::App& app) {
   o->data.Add(*cmd, false);
   cmd->get_option("--seed")->description("Draws the samples and the chips");
   cmd->add_option("--evaluation-samples", o->samples, "Use so many, drawn by --seed (0: all)")
+      ->capture_default_str();
+  cmd->add_option("--recovery", o->recovery,
+                  "Of models with recovery paths: none, clean (as in the file), chips (fitted to "
+                  "others), chip (to each)")
+      ->delimiter(',')
+      ->check(CLI::IsMember({"none", "clean", "chips", "chip"}))
+      ->capture_default_str();
+  cmd->add_option("--calibration-samples", o->calibration, "That paths are fitted on")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  cmd->add_option("--training-chips", o->training_chips, "For --recovery chips")
+      ->check(CLI::PositiveNumber)
       ->capture_default_str();
   AddArrayOptions(*cmd, *o);
   AddEnergyOptions(*cmd, *o);

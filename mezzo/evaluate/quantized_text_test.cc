@@ -158,9 +158,9 @@ TEST_P(LlmJobTest, SingleLayersHavePaths) {
   const std::string layer = LinearLayers(model.Block(0))[0];
   const LlmRanks ranks{{layer, 2}};
   LlmJob job = Job();
-  job.recovery = {4, {}, 0, {}};
+  job.recovery = {4, {}, 0};
   QuantizeLanguageModel(model, job, out("all"));
-  job.recovery = {0, ranks, 0, {}};
+  job.recovery = {0, ranks, 0};
   QuantizeLanguageModel(model, job, out("one"));
   EXPECT_EQ(LlmPlanFromJson(Contents(out("one")).at("plan.json"), "plan").ranks, ranks);
   ComposeLanguageModel(model, LanguageModel::Open(out("all")), {}, ranks, out("composed"));

@@ -99,6 +99,7 @@ class Writer {
                 {"recovery_rank", job_.recovery.rank},
                 {"recovery_ranks", job_.recovery.ranks},
                 {"alternations", job_.recovery.alternations},
+                {"recovery_fit", static_cast<int>(job_.recovery.fit)},
                 {"trained_on", {Hash(t.windows), Hash(t.held_out)}},
                 {"training", {t.epochs, t.batch, t.rate, t.seed}},
                 {"reorder", r.reorder},
@@ -167,7 +168,8 @@ class Writer {
       Tensor all = codes.Dequantize();
       LowRank path;
       if (rank > 0) {
-        path = RoundToBFloat16(FitLowRank(Difference(weight, all), h.Full(), rank, job_.threads));
+        path = RoundToBFloat16(
+            FitLowRank(Difference(weight, all), Weighed(r.fit, h.Full()), rank, job_.threads));
         const Tensor product = Product(path, job_.threads);
         left = Difference(weight, product);
         for (int64_t k = 0; k < all.numel(); ++k) all.data<float>()[k] += product.data<float>()[k];

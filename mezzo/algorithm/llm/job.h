@@ -12,6 +12,7 @@
 
 #include "mezzo/algorithm/llm/group_rounding.h"
 #include "mezzo/algorithm/llm/llm_plan.h"
+#include "mezzo/algorithm/recovery/low_rank_fit.h"
 #include "mezzo/algorithm/recovery/train_text.h"
 #include "mezzo/runtime/language.h"
 
@@ -19,9 +20,10 @@ namespace mezzo {
 
 // Paths of high precision beside the linear layers (METHODS 5), in bfloat16.
 struct LlmRecovery {
-  int64_t rank = 0;       // 0: none
-  LlmRanks ranks;         // of single layers, in place of that
-  int alternations = 1;   // times that the codes are made again for what the path leaves
+  int64_t rank = 0;      // 0: none
+  LlmRanks ranks;        // of single layers, in place of that
+  int alternations = 1;  // times that the codes are made again for what the path leaves
+  PathFit fit = PathFit::kHessian;
   PathTraining training;  // if it has windows; its state and threads are the job's
 };
 

@@ -71,6 +71,24 @@ std::vector<double> Eigenvectors(std::vector<double> m, int64_t n) {
 
 }  // namespace
 
+PathFit PathFitOf(const std::string& name) {
+  if (name == "hessian") return PathFit::kHessian;
+  if (name == "diagonal") return PathFit::kDiagonal;
+  Require(name == "unit", "a path's fit: got ", name, ", needs hessian, diagonal or unit");
+  return PathFit::kUnit;
+}
+
+std::vector<float> Weighed(PathFit fit, std::vector<float> h) {
+  if (fit == PathFit::kHessian) return h;
+  const auto d = static_cast<size_t>(std::sqrt(static_cast<double>(h.size())));
+  for (size_t i = 0; i < d; ++i)
+    for (size_t j = 0; j < d; ++j) {
+      if (i != j) h[i * d + j] = 0;
+      if (i == j && fit == PathFit::kUnit) h[i * d + j] = 1;
+    }
+  return h;
+}
+
 LowRank FitLowRank(const Tensor& error, std::vector<float> h, int64_t rank,
                    const Threads& threads) {
   const int64_t outputs = error.dim(0), inputs = error.dim(1);

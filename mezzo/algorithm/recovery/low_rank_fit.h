@@ -1,6 +1,7 @@
 // The path of a given rank that leaves the least of a layer's error (METHODS 5).
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "mezzo/base/threads.h"
@@ -8,6 +9,14 @@
 #include "mezzo/tensor/low_rank.h"
 
 namespace mezzo {
+
+// What a path's fit weighs errors by: all that inputs have in common, which is best; their powers
+// (L2QER, https://arxiv.org/abs/2402.02446); nothing (LoRC, https://arxiv.org/abs/2303.08302).
+enum class PathFit : uint8_t { kHessian, kDiagonal, kUnit };
+// "hessian", "diagonal", "unit"; UsageError for another name.
+PathFit PathFitOf(const std::string& name);
+// The H for FitLowRank from the whole (depth, depth).
+std::vector<float> Weighed(PathFit fit, std::vector<float> h);
 
 // min over A, B of || (error - B A) H^(1/2) ||_F for an error (outputs, inputs) = W - Q(W) and H
 // (inputs, inputs): B is the `rank` leading eigenvectors of error H error^T, orthonormal, and

@@ -1,8 +1,8 @@
 #include "mezzo/algorithm/recovery/network_paths.h"
 
+#include <algorithm>
 #include <cmath>
 
-#include "mezzo/algorithm/recovery/low_rank_fit.h"
 #include "mezzo/tensor/difference.h"
 
 namespace mezzo {
@@ -43,39 +43,25 @@ class PathAdder {
 
   // Reads what the layer reads and gives what is to be added to its output.
   std::string Add() {
-    const bool conv = layer_.Is("Conv");
-    const std::string a = Constant("A", conv ? Windows() : Transposed(path_.a));
-    const std::string b = Constant(
-        "B", conv ? path_.b.Reshape({path_.b.dim(0), path_.rank(), 1, 1}) : Transposed(path_.b));
-    const std::string narrow = Append("A", conv ? "Conv" : "MatMul", {layer_.inputs[0], a});
-    if (conv) graph_.nodes.back().attributes = layer_.attributes;
-    return Append("B", conv ? "Conv" : "MatMul", {narrow, b});
+    const std::string op = layer_.Is("Conv") ? "Conv" : "MatMul";
+    const PathWeights w = ToWeights(layer_, graph_.Initializer(layer_.inputs[1])->shape(), path_);
+    const std::string a = Constant("A", w.a), b = Constant("B", w.b);
+    const std::string narrow = Append(PathNode(layer_.name, "A"), op, {layer_.inputs[0], a});
+    if (op == "Conv") graph_.nodes.back().attributes = layer_.attributes;
+    return Append(PathNode(layer_.name, "B"), op, {narrow, b});
   }
 
-  std::string Append(const std::string& stem, const std::string& op,
+ private:
+  std::string Append(const std::string& name, const std::string& op,
                      std::vector<std::string> inputs) {
-    const std::string name = Cat(layer_.name, "_recovery_", stem);
     graph_.nodes.push_back({op, "", name, std::move(inputs), {name}, {}});
     return name;
   }
 
- private:
-  // A as the weight of a convolution.
-  Tensor Windows() const {
-    Shape shape = graph_.Initializer(layer_.inputs[1])->shape();
-    shape[0] = path_.rank();
-    Tensor a(DType::kFloat32, shape);
-    const WeightRows rows(layer_, a);
-    for (int64_t r = 0; r < rows.channels; ++r)
-      for (int64_t k = 0; k < rows.depth; ++k)
-        a.data<float>()[rows.At(r, k)] = path_.a.data<float>()[r * rows.depth + k];
-    return a;
-  }
-
-  std::string Constant(const std::string& stem, const Tensor& value) {
-    const std::string name = Cat(layer_.name, "_recovery_weight_", stem);
+  std::string Constant(const char* a_or_b, const Tensor& value) {
+    const std::string name = PathNode(layer_.name, a_or_b) + "_weight";
     graph_.initializers[name] = Cast(value, DType::kBFloat16);
-    const std::string cast = Append(Cat("float_", stem), "Cast", {name});
+    const std::string cast = Append(name + "_float", "Cast", {name});
     graph_.nodes.back().attributes["to"] = static_cast<int64_t>(DType::kFloat32);
     return cast;
   }
@@ -90,10 +76,37 @@ class PathAdder {
 bool TakesPath(const Node& node) { return !node.Is("Conv") || node.Int("group", 1) == 1; }
 
 std::string PathSum(const std::string& layer) { return layer + "_recovered"; }
+std::string PathNode(const std::string& layer, const char* a_or_b) {
+  return Cat(layer, "_recovery_", a_or_b);
+}
+
+bool HasPaths(const Graph& graph) {
+  return std::any_of(graph.nodes.begin(), graph.nodes.end(),
+                     [](const Node& n) { return n.name.ends_with(PathNode("", "A")); });
+}
+
+PathWeights ToWeights(const Node& layer, const Shape& weight, const LowRank& path) {
+  if (!layer.Is("Conv")) return {Transposed(path.a), Transposed(path.b)};
+  Shape shape = weight;
+  shape[0] = path.rank();
+  Tensor a(DType::kFloat32, shape);
+  const WeightRows rows(layer, a);
+  for (int64_t r = 0; r < rows.channels; ++r)
+    for (int64_t k = 0; k < rows.depth; ++k)
+      a.data<float>()[rows.At(r, k)] = path.a.data<float>()[r * rows.depth + k];
+  shape.assign(weight.size(), 1);
+  shape[0] = path.b.dim(0), shape[1] = path.rank();
+  return {a, path.b.Reshape(shape)};
+}
+
+LowRank FromWeights(const Node& layer, const PathWeights& w) {
+  if (!layer.Is("Conv")) return {Transposed(w.a), Transposed(w.b)};
+  return {RowsOf(layer, w.a), w.b.Reshape({w.b.dim(0), w.b.dim(1)})};
+}
 
 RoundedWithPath QuantizeWithPath(const Node& node, const Tensor& weight, const WeightFormat& format,
                                  int64_t group_size, bool limit_pairs, const RoundingBasis* basis,
-                                 int64_t rank, int alternations, const Threads& threads) {
+                                 const PathChoice& choice, const Threads& threads) {
   const Tensor rows = RowsOf(node, weight);
   const int64_t d = rows.dim(1);
   std::vector<float> h(d * d);
@@ -103,11 +116,11 @@ RoundedWithPath QuantizeWithPath(const Node& node, const Tensor& weight, const W
   RoundedWithPath best;
   Tensor left = weight;  // for the codes to stand for
   double least = INFINITY;
-  for (int i = 0; i <= alternations; ++i) {
+  for (int i = 0; i <= choice.alternations; ++i) {
     RoundedWithPath r;
     r.q = QuantizeWeights(node, left, format, group_size, limit_pairs, basis, threads);
     const Tensor error = Difference(rows, RowsOf(node, DequantizeWeights(node, weight, r.q)));
-    r.path = RoundToBFloat16(FitLowRank(error, h, rank, threads));
+    r.path = RoundToBFloat16(FitLowRank(error, Weighed(choice.fit, h), choice.rank, threads));
     const Tensor product = Product(r.path, threads);
     const double loss = WeightedSquares(Difference(error, product), packed, threads);
     if (loss >= least) break;

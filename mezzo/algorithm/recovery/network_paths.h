@@ -6,11 +6,18 @@
 
 #include "mezzo/algorithm/narrow_weights.h"
 #include "mezzo/algorithm/plan.h"
+#include "mezzo/algorithm/recovery/low_rank_fit.h"
 
 namespace mezzo {
 
 // Convolutions in groups have none: each group would need its own.
 bool TakesPath(const Node& node);
+
+struct PathChoice {
+  int64_t rank = 0;  // 0: no path
+  int alternations = 1;
+  PathFit fit = PathFit::kHessian;
+};
 
 struct RoundedWithPath {
   NarrowWeights q;
@@ -22,13 +29,23 @@ struct RoundedWithPath {
 // codes for what the path leaves and a path for those, while that gets better.
 RoundedWithPath QuantizeWithPath(const Node& node, const Tensor& weight, const WeightFormat& format,
                                  int64_t group_size, bool limit_pairs, const RoundingBasis* basis,
-                                 int64_t rank, int alternations, const Threads& threads);
+                                 const PathChoice& choice, const Threads& threads);
 
 // The nodes of the plan's paths, in float; what was the layer's output is the sum now. Throws
 // UsageError naming the node if a path does not fit its layer.
 void AddPaths(Graph& graph, const Plan& plan);
 
-// The node that adds a layer's path.
+// The node that adds a layer's path, and the ones that multiply by A and by B.
 std::string PathSum(const std::string& layer);
+std::string PathNode(const std::string& layer, const char* a_or_b);
+
+bool HasPaths(const Graph& graph);
+
+// The weights of A and of B for a layer with weight `weight`, float32, and what they say.
+struct PathWeights {
+  Tensor a, b;
+};
+PathWeights ToWeights(const Node& layer, const Shape& weight, const LowRank& path);
+LowRank FromWeights(const Node& layer, const PathWeights& weights);
 
 }  // namespace mezzo

@@ -5,7 +5,6 @@
 #include <cmath>
 
 #include "mezzo/algorithm/apply_plan.h"
-#include "mezzo/algorithm/recovery/low_rank_fit.h"
 #include "mezzo/algorithm/round_layers.h"
 #include "mezzo/runtime/session.h"
 #include "mezzo/tensor/difference.h"
@@ -66,7 +65,7 @@ TEST(NetworkPaths, OfFullRankGiveTheLayerBack) {
     const Tensor& w = g.initializers.at("w");
     const WeightFormat& format = *FindWeightFormat("int2");
     Plan plan = PlanOf(g);
-    RoundedWithPath r = QuantizeWithPath(node, w, format, 0, true, nullptr, 64, 0, {});
+    RoundedWithPath r = QuantizeWithPath(node, w, format, 0, true, nullptr, {64, 0}, {});
     Graph coded = g;
     coded.initializers["w"] = DequantizeWeights(node, w, r.q);
     plan.nodes["layer"].path = r.path;
@@ -90,7 +89,7 @@ TEST(NetworkPaths, AlternationsLeaveLess) {
     const Tensor& w = g.initializers.at("w");
     const auto left = [&](int64_t rank, int alternations) {
       const RoundedWithPath r = QuantizeWithPath(node, w, *FindWeightFormat("nf3"), 0, true,
-                                                 nullptr, rank, alternations, {});
+                                                 nullptr, {rank, alternations}, {});
       Graph coded = g;
       coded.initializers["w"] = DequantizeWeights(node, w, r.q);
       Plan plan = PlanOf(g);

@@ -59,6 +59,13 @@ size_t ChipRuns(const ChipTask& task) {
 std::vector<SigmaResult> SimulateChips(const Graph& lowered, const ChipTask& task,
                                        const std::function<double(const Graph&)>& figure,
                                        const std::function<void()>& step) {
+  return SimulateChips([&](const CimOptions&) { return lowered; }, task, figure, step);
+}
+
+std::vector<SigmaResult> SimulateChips(const std::function<Graph(const CimOptions&)>& lowered,
+                                       const ChipTask& task,
+                                       const std::function<double(const Graph&)>& figure,
+                                       const std::function<void()>& step) {
   Require(!task.sigmas.empty(), "no sigma is given");
   Require(task.chips > 0, "chips is 0, needs 1 or more");
   for (const float sigma : task.sigmas) CheckCimOptions(With(task.options, sigma, 0));
@@ -68,7 +75,7 @@ std::vector<SigmaResult> SimulateChips(const Graph& lowered, const ChipTask& tas
     const size_t chips = ChipsDiffer(With(task.options, sigma, 0)) ? task.chips : 1;
     for (size_t c = 0; c < chips; ++c) {
       const CimOptions chip = With(task.options, sigma, CimSeed(task.seed, "chip", c));
-      r.values.push_back(figure(OnArrays(lowered, chip)));
+      r.values.push_back(figure(OnArrays(lowered(chip), chip)));
       if (step) step();
     }
     Summarize(With(task.options, sigma, 0), r);

@@ -31,8 +31,13 @@ bool ChipsDiffer(const CimOptions& o);
 // How many times SimulateChips asks for the figure.
 size_t ChipRuns(const ChipTask& task);
 
-// `figure` is asked for one graph at a time; `step` is called after each. Results in the order of
-// sigmas. Throws UsageError on no sigmas, no chips, or options out of range.
+// `lowered` gives the graph for a chip, and `figure` is asked for one on its arrays at a time;
+// `step` is called after each. Results in the order of sigmas. Throws UsageError on no sigmas, no
+// chips, or options out of range.
+std::vector<SigmaResult> SimulateChips(const std::function<Graph(const CimOptions&)>& lowered,
+                                       const ChipTask& task,
+                                       const std::function<double(const Graph&)>& figure,
+                                       const std::function<void()>& step = {});
 std::vector<SigmaResult> SimulateChips(const Graph& lowered, const ChipTask& task,
                                        const std::function<double(const Graph&)>& figure,
                                        const std::function<void()>& step = {});

@@ -52,6 +52,9 @@ struct CimWeights {
   size_t Planes() const;
 };
 
+// What linear cells multiply by, ideal converters behind them: (depth, cols), in steps of a weight.
+std::vector<float> EffectiveWeights(const CimWeights& w, const CimOptions& o, uint64_t seed);
+
 // One layer's cells: the seed that fixes them.
 uint64_t CimSeed(uint64_t chip, std::string_view layer, size_t group = 0);
 

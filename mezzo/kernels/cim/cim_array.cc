@@ -101,16 +101,22 @@ void CimArray::FillBits() {
   }
 }
 
-void CimArray::FillLinear() {
-  const cim::Cells cells(options_, seed_);
-  std::vector<float> effective(weights_.values.size());
+std::vector<float> EffectiveWeights(const CimWeights& w, const CimOptions& o, uint64_t seed) {
+  const cim::Cells cells(o, seed);
+  const size_t planes = w.Planes();
+  std::vector<float> effective(w.values.size());
   for (size_t index = 0; index < effective.size(); ++index) {
     double sum = 0;
-    for (size_t i = 0; i < planes_; ++i)
-      sum += static_cast<double>(cim::PlaneWeight(i, planes_)) *
-             cells.Conductance(index, i, weights_.values[index] >> i & 1);
+    for (size_t i = 0; i < planes; ++i)
+      sum += static_cast<double>(cim::PlaneWeight(i, planes)) *
+             cells.Conductance(index, i, w.values[index] >> i & 1);
     effective[index] = static_cast<float>(sum);
   }
+  return effective;
+}
+
+void CimArray::FillLinear() {
+  const std::vector<float> effective = EffectiveWeights(weights_, options_, seed_);
   const auto depth = static_cast<int64_t>(weights_.depth);
   const auto cols = static_cast<int64_t>(weights_.cols);
   linear_ = PackedB(effective.data(), depth, cols, cols, 1, Threads());

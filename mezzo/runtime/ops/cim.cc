@@ -81,24 +81,12 @@ void Run(OpContext& ctx, const QConvShape& s, const Tensor& x, int32_t x_zero, c
   });
 }
 
-std::vector<int32_t> Zeros(const Node& node, const char* attribute) {
-  const std::vector<int64_t> zeros = node.Ints(attribute);
-  return {zeros.begin(), zeros.end()};
-}
-
-// Arrays of all groups; value(n, k) is the weight of output channel n.
-template <class Value>
-Prepared Prepare(const OpContext& ctx, const QConvShape& s, Value&& value) {
+Prepared Prepare(const OpContext& ctx, const QConvShape& s, const Tensor& w) {
   const CimOptions options = CimOptionsOf(ctx.node);
   Prepared p;
-  const size_t depth = s.taps() * s.group_in(), cols = s.group_out();
-  for (size_t g = 0; g < s.groups; ++g) {
-    CimWeights w{depth, cols, {}};
-    for (size_t k = 0; k < depth; ++k)
-      for (size_t n = 0; n < cols; ++n)
-        w.values.push_back(static_cast<int16_t>(value(g * cols + n, k)));
-    p.arrays.emplace_back(std::move(w), options, CimSeed(options.chip, ctx.node.name, g));
-  }
+  for (size_t g = 0; g < s.groups; ++g)
+    p.arrays.emplace_back(CimWeightsOf(ctx.node, w, g), options,
+                          CimSeed(options.chip, ctx.node.name, g));
   p.out = OutputOf(ctx.node, s.out_c, ctx.Has(2) ? &ctx.in[2] : nullptr);
   return p;
 }
@@ -108,11 +96,8 @@ void CimConv(OpContext& ctx) {
   const Tensor& w = ctx.Plain(1);
   const Tensor x = ctx.in[0].ToLayout(Layout::kChannelsLast);
   const WindowGeometry g = ConvGeometry(ctx.node, x, w);
-  const Prepared& p = ctx.state.Get<Prepared>([&] {
-    const auto packed = QConvWeights::Pack(CodesOf(w), g.shape, Zeros(ctx.node, "w_zero_points"));
-    return std::make_shared<Prepared>(
-        Prepare(ctx, g.shape, [&](size_t n, size_t k) { return packed.At(n, k); }));
-  });
+  const Prepared& p =
+      ctx.state.Get<Prepared>([&] { return std::make_shared<Prepared>(Prepare(ctx, g.shape, w)); });
   Tensor y(TypeOf(p.out.kind), g.OutShape(x.rank()), Layout::kChannelsLast);
   Run(ctx, g.shape, x, static_cast<int32_t>(ctx.node.Int("x_zero_point", 0)), p, y);
   ctx.out[0] = std::move(y);
@@ -129,14 +114,8 @@ void CimMatMul(OpContext& ctx) {
   s.in_c = static_cast<size_t>(a.shape().back());
   s.out_c = static_cast<size_t>(b.dim(transposed ? 0 : 1));
   s.in_w = s.out_w = static_cast<size_t>(a.numel()) / std::max<size_t>(s.in_c, 1);
-  const Prepared& p = ctx.state.Get<Prepared>([&] {
-    const std::vector<int32_t> zeros = Zeros(ctx.node, "b_zero_points");
-    const QCodes codes = CodesOf(b);
-    return std::make_shared<Prepared>(Prepare(ctx, s, [&](size_t n, size_t k) {
-      const int32_t zero = zeros.empty() ? 0 : zeros[zeros.size() > 1 ? n : 0];
-      return codes[transposed ? n * s.in_c + k : k * s.out_c + n] - zero;
-    }));
-  });
+  const Prepared& p =
+      ctx.state.Get<Prepared>([&] { return std::make_shared<Prepared>(Prepare(ctx, s, b)); });
   Shape out = a.shape();
   out.back() = static_cast<int64_t>(s.out_c);
   Tensor y(TypeOf(p.out.kind), out);
