@@ -179,7 +179,10 @@ class NetworkPlanner : public Planner {
     clock_.Begin("measuring latency");
     const TensorMap inputs = setup_.CalibrationInputs(0);
     const Graph lowered = LowerToIntegers(base_.quantized.graph, nullptr);
-    const auto floats = NodeTimes(graph(), inputs), integers = NodeTimes(lowered, inputs);
+    const auto [float_ms, int8_ms] = MedianLatencies(
+        Session(graph(), {setup_.threads}), Session(lowered, {setup_.threads}), inputs);
+    const auto floats = NodeTimes(graph(), inputs, float_ms);
+    const auto integers = NodeTimes(lowered, inputs, int8_ms);
     const Uses uses(graph());
     int64_t total = 0;
     for (const auto& [name, ns] : integers) total += ns;
@@ -197,8 +200,9 @@ class NetworkPlanner : public Planner {
     }
   }
 
-  // The median of each node's time.
-  std::map<std::string, int64_t> NodeTimes(const Graph& g, const TensorMap& inputs) const {
+  // The median of each node's time, brought to add up to what a whole run takes.
+  std::map<std::string, int64_t> NodeTimes(const Graph& g, const TensorMap& inputs,
+                                           double whole_ms) const {
     constexpr int kRuns = 15;
     const Session session(g, {setup_.threads});
     session.Run(inputs);
@@ -210,6 +214,10 @@ class NetworkPlanner : public Planner {
       for (const auto& ns : runs) one.push_back(static_cast<double>(ns[k]));
       times[g.nodes[k].name] += static_cast<int64_t>(Median(one));
     }
+    double sum = 0;
+    for (const auto& [name, ns] : times) sum += static_cast<double>(ns);
+    for (auto& [name, ns] : times)
+      ns = static_cast<int64_t>(static_cast<double>(ns) * 1e6 * whole_ms / sum);
     return times;
   }
 

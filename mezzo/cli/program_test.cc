@@ -128,15 +128,16 @@ TEST_F(Program, SimulatesChips) {
   };
   const auto json = simulate({"--sigma", "0,3", "--chips", "4"});
   ASSERT_TRUE(json.is_object()) << json;
-  EXPECT_EQ(json["layers"], 1);
-  EXPECT_EQ(json["integer_engine"], 1);
-  EXPECT_EQ(json["series"][0]["results"][0]["mean"], 1);
-  EXPECT_EQ(json["series"][0]["results"][0]["values"].size(), 1u)
+  EXPECT_EQ(json["layers"].size(), 1U);
+  EXPECT_EQ(json["metric"]["integer_engine"], 1);
+  EXPECT_EQ(json["series"][0]["points"][0]["mean"], 1);
+  EXPECT_EQ(json["series"][0]["points"][0]["values"].size(), 1u)
       << "without effects all chips are one";
-  EXPECT_EQ(json["series"][0]["results"][1]["values"].size(), 4u);
-  EXPECT_LT(simulate({"--stuck-at-0", "1", "--chips", "2"})["series"][0]["results"][0]["mean"], 1);
-  EXPECT_GT(json["energy"]["tops_per_watt"], 0);
-  EXPECT_EQ(simulate({"--sigma", "0,3", "--chips", "4", "--threads", "1"}), json);
+  EXPECT_EQ(json["series"][0]["points"][1]["values"].size(), 4u);
+  EXPECT_LT(simulate({"--stuck-at-0", "1", "--chips", "2"})["series"][0]["points"][0]["mean"], 1);
+  EXPECT_GT(json["tops_per_watt"], 0);
+  EXPECT_EQ(simulate({"--sigma", "0,3", "--chips", "4", "--threads", "1"})["series"],
+            json["series"]);
   for (const auto& [option, value] :
        std::map<std::string, std::string>{{"--sigma", "-1"},
                                           {"--chips", "0"},
@@ -150,6 +151,24 @@ TEST_F(Program, SimulatesChips) {
     ASSERT_TRUE(refusal.is_string()) << option;
     EXPECT_NE(refusal.get<std::string>().find("mezzo: " + option), std::string::npos) << refusal;
   }
+}
+
+// With paths in the file, each kind is shown, and the page is written.
+TEST_F(Program, SimulatesRecoveryPaths) {
+  ASSERT_EQ(Run(Quantize({"--scheme", "nf4", "--recovery-rank", "2", "--tolerance", "1000%"})), 0)
+      << ReadFile(err_);
+  const fs::path page = folder_.path() / "chips.html";
+  ASSERT_EQ(Run({"simulate", output_.string(), "--data", data_.string(), "--json", "--sigma", "0.1",
+                 "--chips", "2", "--report", page.string()}),
+            0)
+      << ReadFile(err_);
+  const auto json = nlohmann::json::parse(ReadFile(out_));
+  ASSERT_EQ(json["series"].size(), 4U);
+  EXPECT_EQ(json["series"][3]["recovery"], "chip");
+  EXPECT_EQ(json["layers"][0]["rank"], 2);
+  EXPECT_LT(json["layers"][0]["left"], json["layers"][0]["noise"]);
+  EXPECT_TRUE(ReadFile(page).starts_with("<!DOCTYPE html>"));
+  EXPECT_TRUE(fs::exists(folder_.path() / "chips.json"));
 }
 
 // Two products of 64 x 64 between 4 inputs and 4 classes.

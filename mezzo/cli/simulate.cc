@@ -1,7 +1,9 @@
 // mezzo simulate: a quantized network's figure on compute-in-memory arrays whose cells vary from
 // chip to chip, and the energy that such arrays take.
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -9,9 +11,12 @@
 #include "mezzo/algorithm/variability/chip_paths.h"
 #include "mezzo/algorithm/variability/chips.h"
 #include "mezzo/algorithm/variability/energy.h"
+#include "mezzo/base/files.h"
 #include "mezzo/base/progress.h"
 #include "mezzo/cli/commands.h"
 #include "mezzo/cli/options.h"
+#include "mezzo/report/chip_report.h"
+#include "mezzo/report/measure.h"
 #include "mezzo/runtime/fold_constants.h"
 
 namespace mezzo {
@@ -20,7 +25,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 struct Options {
-  std::string model, energy = "parts";
+  std::string model, energy = "parts", report;
   DataOptions data;
   ThreadOptions threads;
   std::vector<float> sigmas{0, 0.05f, 0.1f, 0.2f};
@@ -30,23 +35,6 @@ struct Options {
   CimOptions cim;
   EnergyConfig config;
   bool json = false, headline = false;
-};
-
-// Results with one kind of recovery paths.
-struct Series {
-  std::string recovery, meaning;
-  std::vector<SigmaResult> results;
-};
-
-struct Study {
-  MetricResult clean;  // on the integer engine
-  std::vector<Series> series;
-  size_t calibration = 0;  // samples that paths were fitted on
-  std::vector<CimLayer> layers;
-  std::vector<std::string> digital;
-  EnergyConfig config;
-  EnergyEstimate energy;
-  EnergyTable table;
 };
 
 EnergyTable TableOf(const std::string& name) {
@@ -70,6 +58,7 @@ ChipTask TaskOf(const Options& o) {
   ChipTask task{o.sigmas, static_cast<size_t>(o.chips), o.data.seed, o.cim};
   task.options.rows = static_cast<size_t>(o.rows);
   Require(!task.sigmas.empty(), "--sigma: needs one or more");
+  std::sort(task.sigmas.begin(), task.sigmas.end());
   for (const float sigma : task.sigmas) {
     CimOptions one = task.options;
     one.sigma = sigma;
@@ -137,46 +126,105 @@ std::vector<Recovery> Recoveries(const Options& o, const Graph& lowered, const C
   return all;
 }
 
-Study Simulate(const Options& o) {
+// Noise of each layer on the first chip at the largest sigma, if it has a path.
+void AddRecovered(const ChipTask& task, const ChipPaths& paths, ChipReport& r) {
+  CimOptions chip = task.options;
+  chip.sigma = task.sigmas.back();
+  chip.chip = CimSeed(task.seed, "chip", 0);
+  for (const ChipRecovery& one : paths.Recovered(chip))
+    for (ChipLayer& l : r.layers)
+      if (l.node == one.node) l.rank = one.rank, l.noise = one.noise, l.left = one.left;
+}
+
+void AddEnergy(const EnergyEstimate& e, const EnergyConfig& config, const EnergyTable& table,
+               ChipReport& r) {
+  for (const EnergyPart& p : e.parts) r.energy.push_back({p.name, p.femtojoules});
+  r.tops_per_watt = e.TopsPerWatt();
+  r.tops_per_watt_without_memory = e.TopsPerWatt(false);
+  r.assumptions = EnergyAssumptions(config, table);
+}
+
+void AddSettings(const Options& o, ChipReport& r) {
+  const CimOptions& c = o.cim;
+  r.settings = {{"--array-rows", Cat(o.rows)},
+                {"--adc-bits", Cat(c.adc_bits)},
+                {"--adc-full-scale", Cat(c.adc_full_scale)},
+                {"--read-noise", Cat(c.read_noise)},
+                {"--stuck-at-0", Cat(c.stuck_at_0)},
+                {"--stuck-at-1", Cat(c.stuck_at_1)},
+                {"--drift", Cat(c.drift)},
+                {"--drift-spread", Cat(c.drift_spread)},
+                {"--calibration-samples", Cat(o.calibration)},
+                {"--training-chips", Cat(o.training_chips)},
+                {"--energy", o.energy},
+                {"--seed", Cat(o.data.seed)}};
+}
+
+ChipReport Simulate(const Options& o) {
   const ChipTask task = TaskOf(o);
-  NamingOption([&] { CheckEnergyConfig(ConfigOf(o)); });
-  Study s;
-  s.table = TableOf(o.energy);
+  EnergyConfig config = ConfigOf(o);
+  NamingOption([&] { CheckEnergyConfig(config); });
+  const EnergyTable table = TableOf(o.energy);
+  const Threads threads(o.threads.threads);
+  ChipReport r;
+  StageClock clock;
+  clock.Begin("reading the model");
   const RunnableModel model = LoadRunnable(o.model);
   const Graph arrays = OnArrays(model.graph, task.options);
-  s.digital = DigitalProducts(arrays);
   const auto dataset = o.data.Open(model.model.graph);
   auto samples = DrawSamples(*dataset, static_cast<size_t>(o.samples), o.data.seed);
   const TensorMap first = dataset->Get(samples.at(0)).inputs;
-  s.layers = CimLayers(arrays, first);
-  Require(!s.layers.empty(), o.model,
+  const std::vector<CimLayer> layers = CimLayers(arrays, first);
+  Require(!layers.empty(), o.model,
           ": no layer multiplies integers by constant weights, needs a model as mezzo quantize "
           "writes");
+  clock.Begin("gathering what layers read");
   Graph written = model.model.graph;
   FoldConstants(written);
   const auto calibration =
       TakeCalibration(dataset->size(), HasPaths(written) ? o.calibration : 0, samples);
   const ChipPaths paths(
       written, model.graph, [&](size_t i) { return dataset->Get(calibration[i]).inputs; },
-      calibration.size(), Threads(o.threads.threads));
+      calibration.size(), threads);
   const auto recoveries = Recoveries(o, model.graph, paths.layers() > 0 ? &paths : nullptr);
-  if (paths.layers() > 0) s.calibration = calibration.size();
-  s.config = ConfigOf(o);
-  if (s.config.recovery_rank == 0) s.config.recovery_rank = paths.rank();
-  s.energy = EstimateEnergy(s.layers, IoBytes(first, Session(model.graph, {}).Run(first)), s.config,
-                            s.table);
+  if (config.recovery_rank == 0) config.recovery_rank = paths.rank();
+  AddEnergy(
+      EstimateEnergy(layers, IoBytes(first, Session(model.graph, {}).Run(first)), config, table),
+      config, table, r);
+  for (const CimLayer& l : layers)
+    r.layers.push_back({l.node, static_cast<double>(l.weights), static_cast<double>(l.Macs()),
+                        l.depth, l.planes, 0, NAN, NAN});
   Evaluator evaluator(*dataset, samples, o.data.MetricName(*dataset), o.data.Metric(model.model),
-                      &model.graph, Threads(o.threads.threads));
+                      &model.graph, threads);
   Progress progress("simulating", samples.size() * (1 + recoveries.size() * ChipRuns(task)));
   const auto run = [&](const Graph& graph) {
     return evaluator.Run(graph, [&] { progress.Step(); }).result;
   };
-  s.clean = run(model.graph);
-  for (const Recovery& r : recoveries)
-    s.series.push_back({r.name, r.meaning, SimulateChips(r.graph, task, [&](const Graph& graph) {
-                          return run(graph).value;
-                        })});
-  return s;
+  clock.Begin("the integer engine");
+  const MetricResult clean = run(model.graph);
+  for (const Recovery& recovery : recoveries) {
+    clock.Begin(recovery.name.empty() ? "simulating" : "simulating, paths " + recovery.name);
+    r.series.push_back({recovery.name, recovery.meaning, {}});
+    const auto results =
+        SimulateChips(recovery.graph, task, [&](const Graph& graph) { return run(graph).value; });
+    for (const SigmaResult& one : results)
+      r.series.back().points.push_back(
+          {one.sigma, one.mean, one.deviation, one.half_width, one.values});
+  }
+  AddRecovered(task, paths, r);
+  AddSettings(o, r);
+  r.model = std::filesystem::path(o.model).filename();
+  r.metric = clean.name;
+  r.higher_is_better = evaluator.higher_is_better();
+  r.integer_engine = clean.value;
+  r.samples = static_cast<int64_t>(clean.n);
+  r.chips = o.chips;
+  r.digital = DigitalProducts(arrays);
+  r.stages = clock.Stages();
+  r.peak_memory_bytes = PeakMemoryBytes();
+  r.threads = threads.count();
+  r.cpu = CpuName();
+  return r;
 }
 
 Json ToJson(const EnergyEstimate& e) {
@@ -190,42 +238,7 @@ Json ToJson(const EnergyEstimate& e) {
           {"parts", parts}};
 }
 
-Json ToJson(const Options& o, const Study& s) {
-  Json series = Json::array();
-  for (const Series& one : s.series) {
-    Json results = Json::array();
-    for (const SigmaResult& r : one.results)
-      results.push_back({{"sigma", r.sigma},
-                         {"mean", r.mean},
-                         {"deviation", r.deviation},
-                         {"confidence_95", r.half_width},
-                         {"values", r.values}});
-    series.push_back(
-        {{"recovery", one.recovery}, {"meaning", one.meaning}, {"results", std::move(results)}});
-  }
-  Json energy = ToJson(s.energy);
-  energy["assumptions"] = EnergyAssumptions(s.config, s.table);
-  return {{"model", o.model},
-          {"metric", s.clean.name},
-          {"samples", s.clean.n},
-          {"integer_engine", s.clean.value},
-          {"layers", s.layers.size()},
-          {"digital", s.digital},
-          {"array_rows", o.rows},
-          {"adc_bits", o.cim.adc_bits},
-          {"adc_full_scale", o.cim.adc_full_scale},
-          {"read_noise", o.cim.read_noise},
-          {"stuck_at_0", o.cim.stuck_at_0},
-          {"stuck_at_1", o.cim.stuck_at_1},
-          {"drift", o.cim.drift},
-          {"drift_spread", o.cim.drift_spread},
-          {"seed", o.data.seed},
-          {"calibration_samples", s.calibration},
-          {"series", series},
-          {"energy", energy}};
-}
-
-void Print(const SigmaResult& r) {
+void Print(const ChipPoint& r) {
   std::printf("%6g  %10.6g", r.sigma, r.mean);
   if (r.values.size() > 1)
     std::printf("  %9.2g  +- %.2g", r.deviation, r.half_width);
@@ -234,34 +247,37 @@ void Print(const SigmaResult& r) {
   std::printf("\n");
 }
 
-void Print(const EnergyEstimate& e) {
+void PrintEnergy(const ChipReport& r) {
+  double sum = 0, macs = 0;
+  for (const ChipEnergyPart& p : r.energy) sum += p.femtojoules;
+  for (const ChipLayer& l : r.layers) macs += l.macs;
   std::printf("energy of a sample: %.4g uJ for %s MACs: %.4g TOPS/W, %.4g without memories\n",
-              e.Femtojoules() / 1e9, Count(e.macs).c_str(), e.TopsPerWatt(), e.TopsPerWatt(false));
-  for (const EnergyPart& p : e.parts)
+              sum / 1e9, Count(macs).c_str(), r.tops_per_watt, r.tops_per_watt_without_memory);
+  for (const ChipEnergyPart& p : r.energy)
     std::printf("  %-12s  %10.4g nJ  %5.1f%%\n", p.name.c_str(), p.femtojoules / 1e6,
-                100 * p.femtojoules / e.Femtojoules());
+                100 * p.femtojoules / sum);
+  for (const std::string& line : r.assumptions) std::printf("  assumes %s\n", line.c_str());
 }
 
-void Print(const Options& o, const Study& s) {
-  std::printf("%zu layers on arrays; %s %.6g on %zu samples on the integer engine\n",
-              s.layers.size(), s.clean.name.c_str(), s.clean.value, s.clean.n);
+void Print(const ChipReport& r) {
+  std::printf("%zu layers on arrays; %s %.6g on %lld samples on the integer engine\n",
+              r.layers.size(), r.metric.c_str(), r.integer_engine,
+              static_cast<long long>(r.samples));
   size_t of_paths = 0;
-  for (const std::string& name : s.digital)
+  for (const std::string& name : r.digital)
     if (name.find(PathNode("", "")) != std::string::npos)
       ++of_paths;
     else
       std::printf("digital: %s\n", name.c_str());
   if (of_paths > 0) std::printf("digital: the %zu products of recovery paths\n", of_paths);
-  for (const Series& one : s.series) {
+  for (const ChipSeries& one : r.series) {
     if (!one.recovery.empty())
       std::printf("recovery %s: %s\n", one.recovery.c_str(), one.meaning.c_str());
-    std::printf(" sigma  %10s  deviation  95%% of the mean over %lld chips\n", s.clean.name.c_str(),
-                static_cast<long long>(o.chips));
-    for (const SigmaResult& r : one.results) Print(r);
+    std::printf(" sigma  %10s  deviation  95%% of the mean over %lld chips\n", r.metric.c_str(),
+                static_cast<long long>(r.chips));
+    for (const ChipPoint& p : one.points) Print(p);
   }
-  Print(s.energy);
-  for (const std::string& line : EnergyAssumptions(s.config, s.table))
-    std::printf("  assumes %s\n", line.c_str());
+  PrintEnergy(r);
 }
 
 void PrintHeadline(bool json) {
@@ -279,11 +295,16 @@ void Run(const Options& o) {
   if (o.headline) return PrintHeadline(o.json);
   Require(!o.model.empty(), "MODEL is required");
   Require(!o.data.data.empty(), "--data is required");
-  const Study study = Simulate(o);
+  const ChipReport report = Simulate(o);
+  if (!o.report.empty()) {
+    WriteFile(o.report, ToHtml(report));
+    WriteFile(std::filesystem::path(o.report).replace_extension(".json"), ToJson(report));
+  }
   if (o.json)
-    std::printf("%s\n", ToJson(o, study).dump(1).c_str());
+    std::printf("%s\n", ToJson(report).c_str());
   else
-    Print(o, study);
+    Print(report);
+  if (!o.report.empty()) std::fprintf(o.json ? stderr : stdout, "report: %s\n", o.report.c_str());
 }
 
 void AddArrayOptions(CLI::App& cmd, Options& o) {
@@ -353,6 +374,7 @@ void AddSimulate(CLI::App& app) {
   AddArrayOptions(*cmd, *o);
   AddEnergyOptions(*cmd, *o);
   o->threads.Add(*cmd);
+  cmd->add_option("--report", o->report, "One HTML page; its JSON goes beside it");
   cmd->add_flag("--json", o->json);
   cmd->callback([o] { Run(*o); });
 }

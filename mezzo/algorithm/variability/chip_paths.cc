@@ -7,6 +7,7 @@
 #include "mezzo/algorithm/recovery/network_paths.h"
 #include "mezzo/algorithm/rounding.h"
 #include "mezzo/runtime/cim.h"
+#include "mezzo/tensor/difference.h"
 
 namespace mezzo {
 namespace {
@@ -29,6 +30,12 @@ const Tensor* ScalesOf(const Graph& qdq, const Nodes& nodes, const std::string& 
     if (node.Is("DequantizeLinear") && node.outputs[0] == it->second->inputs[1])
       return qdq.Initializer(node.inputs[1]);
   return nullptr;
+}
+
+Tensor Sum(const Tensor& a, const Tensor& b) {
+  Tensor sum = a.Clone();
+  for (int64_t i = 0; i < sum.numel(); ++i) sum.data<float>()[i] += b.data<float>()[i];
+  return sum;
 }
 
 }  // namespace
@@ -84,26 +91,58 @@ Graph ChipPaths::Without() const {
   return graph;
 }
 
+// W - V: what the cells of these chips lack of the codes, in the mean: (outputs, depth).
+Tensor ChipPaths::Lack(const Layer& layer, const std::vector<CimOptions>& chips) const {
+  const CimWeights w = Codes(layer);
+  Tensor lack = Tensor::Zeros(DType::kFloat32, {layer.path.b.dim(0), layer.path.a.dim(1)});
+  const double share = 1 / static_cast<double>(chips.size());
+  for (const CimOptions& chip : chips) {
+    const std::vector<float> cells =
+        EffectiveWeights(w, chip, CimSeed(chip.chip, layer.product->name));
+    for (size_t k = 0; k < w.depth; ++k)
+      for (size_t n = 0; n < w.cols; ++n) {
+        const size_t at = k * w.cols + n;
+        lack.data<float>()[n * w.depth + k] +=
+            static_cast<float>(share * layer.scales[n] * (w.values[at] - double{cells[at]}));
+      }
+  }
+  return lack;
+}
+
+CimWeights ChipPaths::Codes(const Layer& layer) const {
+  return CimWeightsOf(*layer.product, *lowered_.Initializer(layer.product->inputs[1]), 0);
+}
+
+LowRank ChipPaths::Fit(const Layer& layer, const Tensor& error) const {
+  return RoundToBFloat16(FitLowRank(error, layer.h, layer.path.rank(), threads_));
+}
+
 Graph ChipPaths::FittedTo(const std::vector<CimOptions>& chips) const {
   Graph graph = lowered_;
-  for (const Layer& layer : layers_) {
-    const CimWeights w =
-        CimWeightsOf(*layer.product, *lowered_.Initializer(layer.product->inputs[1]), 0);
-    Tensor error = Product(layer.path, threads_);  // (outputs, depth)
-    const double share = 1 / static_cast<double>(chips.size());
-    for (const CimOptions& chip : chips) {
-      const std::vector<float> cells =
-          EffectiveWeights(w, chip, CimSeed(chip.chip, layer.product->name));
-      for (size_t k = 0; k < w.depth; ++k)
-        for (size_t n = 0; n < w.cols; ++n) {
-          const size_t at = k * w.cols + n;
-          error.data<float>()[n * w.depth + k] +=
-              static_cast<float>(share * layer.scales[n] * (w.values[at] - double{cells[at]}));
-        }
-    }
-    Set(graph, layer, RoundToBFloat16(FitLowRank(error, layer.h, layer.path.rank(), threads_)));
-  }
+  for (const Layer& layer : layers_)
+    Set(graph, layer, Fit(layer, Sum(Product(layer.path, threads_), Lack(layer, chips))));
   return graph;
+}
+
+std::vector<ChipRecovery> ChipPaths::Recovered(const CimOptions& chip) const {
+  std::vector<ChipRecovery> all;
+  for (const Layer& layer : layers_) {
+    const CimWeights w = Codes(layer);
+    const auto d = static_cast<int64_t>(w.depth);
+    Tensor codes(DType::kFloat32, {layer.path.b.dim(0), d});
+    for (size_t k = 0; k < w.depth; ++k)
+      for (size_t n = 0; n < w.cols; ++n)
+        codes.data<float>()[n * w.depth + k] = layer.scales[n] * w.values[k * w.cols + n];
+    const Tensor path = Product(layer.path, threads_);
+    const Tensor error = Sum(path, Lack(layer, {chip}));
+    const PackedB h(layer.h.data(), d, d, d, 1, threads_);
+    const double power = WeightedSquares(Sum(codes, path), h, threads_);
+    const Tensor left = Difference(error, Product(Fit(layer, error), threads_));
+    all.push_back({layer.product->name, layer.path.rank(),
+                   WeightedSquares(error, h, threads_) / power,
+                   WeightedSquares(left, h, threads_) / power});
+  }
+  return all;
 }
 
 }  // namespace mezzo

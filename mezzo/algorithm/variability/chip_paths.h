@@ -17,6 +17,14 @@
 
 namespace mezzo {
 
+// Noise of a layer's outputs on one chip, as a share of their power: without a path, and with one
+// fitted to the chip.
+struct ChipRecovery {
+  std::string node;
+  int64_t rank = 0;
+  double noise = 0, left = 0;
+};
+
 class ChipPaths {
  public:
   // `qdq` is a file that ApplyPlan made, constants folded, and `lowered` what LowerToIntegers made
@@ -31,6 +39,7 @@ class ChipPaths {
   Graph Without() const;
   // With paths of the ranks it has, fitted to these chips.
   Graph FittedTo(const std::vector<CimOptions>& chips) const;
+  std::vector<ChipRecovery> Recovered(const CimOptions& chip) const;
 
  private:
   struct Layer {
@@ -42,6 +51,9 @@ class ChipPaths {
     std::vector<float> h;       // moments of what the layer reads
   };
 
+  CimWeights Codes(const Layer& layer) const;
+  Tensor Lack(const Layer& layer, const std::vector<CimOptions>& chips) const;
+  LowRank Fit(const Layer& layer, const Tensor& error) const;
   void Set(Graph& graph, const Layer& layer, const LowRank& path) const;
 
   const Graph& lowered_;

@@ -62,6 +62,11 @@ TEST(ChipPaths, OfFullRankUndoWhatACellDoes) {
   const double plain = one.Error(OnArrays(one.lowered, chip));
   EXPECT_GT(plain, 1);
   EXPECT_LT(one.Error(OnArrays(paths.FittedTo({chip}), chip)), 1e-3 * plain);
+  const std::vector<ChipRecovery> r = paths.Recovered(chip);
+  ASSERT_EQ(r.size(), 1U);
+  EXPECT_EQ(r[0].rank, 12);
+  EXPECT_GT(r[0].noise, 0.01);
+  EXPECT_LT(r[0].left, 1e-3 * r[0].noise);
   CimOptions other = chip;
   other.chip = 6;
   EXPECT_GT(one.Error(OnArrays(paths.FittedTo({other}), chip)), 0.5 * plain);
