@@ -179,8 +179,8 @@ class NetworkPlanner : public Planner {
     clock_.Begin("measuring latency");
     const TensorMap inputs = setup_.CalibrationInputs(0);
     const Graph lowered = LowerToIntegers(base_.quantized.graph, nullptr);
-    const auto [float_ms, int8_ms] = MedianLatencies(
-        Session(graph(), {setup_.threads}), Session(lowered, {setup_.threads}), inputs);
+    const auto [float_ms, int8_ms] = MedianLatencies(Session(graph(), {setup_.threads}),
+                                                     Session(lowered, {setup_.threads}), inputs);
     const auto floats = NodeTimes(graph(), inputs, float_ms);
     const auto integers = NodeTimes(lowered, inputs, int8_ms);
     const Uses uses(graph());
