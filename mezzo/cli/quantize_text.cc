@@ -61,10 +61,9 @@ LlmJob JobOf(const LlmQuantizeOptions& o, const LlmQuantization& stored) {
 }
 
 void LlmQuantizeOptions::Add(CLI::App& app) {
-  app.add_option(
-         "--scheme", scheme,
-         "Language models: w4a8-fp8, w4a8-int8 or w4a16. All: nf4 or int4, weights in groups "
-         "of 64, and int8")
+  app.add_option("--scheme", scheme,
+                 "Language models: w4a8-fp8, w4a8-int8 or w4a16. All: nf4 or int4, weights in "
+                 "groups of 64. Networks: int8")
       ->capture_default_str();
   app.add_option("--codes", codes,
                  "Language models: what four bits stand for: " + CodebookNames() +
