@@ -35,8 +35,8 @@ class Applier {
   Model Run() {
     const std::set<std::string> quantized = plan_.QuantizedNodes();
     std::set<std::string> with_path;
-    for (const auto& [name, node] : plan_.nodes)
-      if (node.path.a.defined()) with_path.insert(name);
+    for (const std::string& name : quantized)
+      if (plan_.HasPath(name)) with_path.insert(name);
     sites_ = FindSites(graph_, quantized, with_path);
     std::set<std::string> found;
     for (const size_t i : sites_.integer_nodes) found.insert(graph_.nodes[i].name);

@@ -112,7 +112,7 @@ std::map<std::string, std::string> LayerEnds(const Graph& prepared, const Plan& 
   std::map<std::string, std::string> ends;
   for (const Node& node : prepared.nodes)
     if (TakesShift(node, plan))
-      ends[plan.nodes.at(node.name).path.a.defined() ? PathSum(node.name) : node.name] = node.name;
+      ends[plan.HasPath(node.name) ? PathSum(node.name) : node.name] = node.name;
   return ends;
 }
 

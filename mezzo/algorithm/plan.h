@@ -72,6 +72,11 @@ struct Plan {
   uint64_t seed = 0;
   int64_t calibration_samples = 0, evaluation_samples = 0;
 
+  // Paths stand beside codes alone.
+  bool HasPath(const std::string& node) const {
+    const auto it = nodes.find(node);
+    return it != nodes.end() && it->second.quantized && it->second.path.a.defined();
+  }
   std::set<std::string> QuantizedNodes() const {
     std::set<std::string> names;
     for (const auto& [name, node] : nodes)

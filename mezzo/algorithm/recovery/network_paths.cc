@@ -134,10 +134,9 @@ RoundedWithPath QuantizeWithPath(const Node& node, const Tensor& weight, const W
 void AddPaths(Graph& graph, const Plan& plan) {
   const std::vector<Node> layers = graph.nodes;
   for (size_t i = 0; i < layers.size(); ++i) {
-    const auto it = plan.nodes.find(layers[i].name);
-    if (it == plan.nodes.end() || !it->second.path.a.defined()) continue;
-    const LowRank& path = it->second.path;
     const Node layer = layers[i];
+    if (!plan.HasPath(layer.name)) continue;
+    const LowRank& path = plan.nodes.at(layer.name).path;
     const Tensor* weight = graph.Initializer(layer.inputs.at(1));
     Require(weight && TakesPath(layer), "plan: node ", layer.name, " cannot have a path");
     const WeightRows rows(layer, *weight);

@@ -31,8 +31,8 @@ RoundedWithPath QuantizeWithPath(const Node& node, const Tensor& weight, const W
                                  int64_t group_size, bool limit_pairs, const RoundingBasis* basis,
                                  const PathChoice& choice, const Threads& threads);
 
-// The nodes of the plan's paths, in float; what was the layer's output is the sum now. Throws
-// UsageError naming the node if a path does not fit its layer.
+// The nodes of the quantized layers' paths, in float; what was the layer's output is the sum now.
+// Throws UsageError naming the node if a path does not fit its layer.
 void AddPaths(Graph& graph, const Plan& plan);
 
 // The node that adds a layer's path, and the ones that multiply by A and by B.

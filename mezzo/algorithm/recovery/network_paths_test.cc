@@ -118,6 +118,9 @@ TEST(NetworkPaths, PlansCarryThem) {
          NormalTensor({WeightRows(g.nodes[0], g.initializers.at("w")).channels, 3}, 10)});
     const Plan read = PlanFromJson(ToJson(plan), "plan");
     EXPECT_EQ(ToJson(read), ToJson(plan));
+    Plan in_float = plan;  // a layer that went back to float needs no path
+    in_float.nodes["layer"].quantized = false;
+    EXPECT_EQ(ApplyPlan(model, in_float).graph.nodes.size(), 1U);
     Plan without = plan;
     without.nodes["layer"].path = {};
     const Tensor x = NormalTensor(g.inputs[0].shape, 11);
