@@ -18,6 +18,7 @@
 #include "mezzo/cli/int8_setup.h"
 #include "mezzo/import/onnx_writer.h"
 #include "mezzo/runtime/lower.h"
+#include "mezzo/tensor/arithmetic.h"
 
 namespace mezzo {
 namespace {
@@ -489,16 +490,12 @@ class NetworkPlanner : public Planner {
         Graph changed = graph();
         for (const Node& node : graph().nodes) {
           if (node.name != layers_[l].node) continue;
-          Tensor w = graph().initializers.at(node.inputs[1]).Clone();
-          const Tensor& d = layers_[l].ranked.deltas[i];
-          for (int64_t k = 0; k < w.numel(); ++k) w.data<float>()[k] += d.data<float>()[k];
-          changed.initializers[node.inputs[1]] = w;
+          Tensor& w = changed.initializers.at(node.inputs[1]);
+          w = Sum(w, layers_[l].ranked.deltas[i]);
           const Tensor& shift = layers_[l].shifts[i];
           if (!shift.defined() || !node.HasInput(2)) continue;
-          Tensor bias = graph().initializers.at(node.inputs[2]).Clone();
-          for (int64_t k = 0; k < bias.numel(); ++k)
-            bias.data<float>()[k] += shift.data<float>()[k];
-          changed.initializers[node.inputs[2]] = bias;
+          Tensor& bias = changed.initializers.at(node.inputs[2]);
+          bias = Sum(bias, shift);
         }
         truth[l][i] = held_out_->Loss(changed, o_.validate);
       }

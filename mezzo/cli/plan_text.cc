@@ -16,7 +16,7 @@
 #include "mezzo/evaluate/perplexity.h"
 #include "mezzo/import/llm/adapters.h"
 #include "mezzo/import/llm/shards.h"
-#include "mezzo/tensor/difference.h"
+#include "mezzo/tensor/arithmetic.h"
 
 namespace mezzo {
 namespace {
@@ -134,11 +134,9 @@ class TextPlanner : public Planner {
     for (const LayerKind& kind : kinds_) {
       if (kind.precision == LlmPrecision::kFloat) break;
       const bool eight = kind.precision == LlmPrecision::kInt8;
-      deltas.push_back(eight ? Difference(RoundRows(w).Dequantize(), w) : four.Clone());
+      deltas.push_back(eight ? Difference(RoundRows(w).Dequantize(), w) : four);
       if (kind.rank == 0) continue;
-      const Tensor product = Product(Truncated(four_->paths().at(name), kind.rank), threads_);
-      for (int64_t i = 0; i < w.numel(); ++i)
-        deltas.back().data<float>()[i] += product.data<float>()[i];
+      deltas.back() = Sum(four, Product(Truncated(four_->paths().at(name), kind.rank), threads_));
     }
     return deltas;
   }

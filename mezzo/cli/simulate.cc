@@ -101,11 +101,10 @@ struct Recovery {
   std::function<Graph(const CimOptions&)> graph;
 };
 std::vector<Recovery> Recoveries(const Options& o, const Graph& lowered, const ChipPaths* paths) {
+  if (!paths) return {{"", "as the file is", [&](const CimOptions&) { return lowered; }}};
   std::vector<Recovery> all;
   for (const std::string& name : o.recovery) {
-    if (!paths) {
-      all = {{"", "as the file is", [&](const CimOptions&) { return lowered; }}};
-    } else if (name == "none") {
+    if (name == "none") {
       all.push_back(
           {name, "without paths", [g = paths->Without()](const CimOptions&) { return g; }});
     } else if (name == "clean") {

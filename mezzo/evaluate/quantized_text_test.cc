@@ -12,7 +12,7 @@
 #include "mezzo/import/llm/adapters.h"
 #include "mezzo/import/llm/tiny_model_test.h"
 #include "mezzo/runtime/ops/one_op_test.h"
-#include "mezzo/tensor/difference.h"
+#include "mezzo/tensor/arithmetic.h"
 
 namespace mezzo {
 namespace {

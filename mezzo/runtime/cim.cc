@@ -70,25 +70,28 @@ CimOptions CimOptionsOf(const Node& node) {
   return o;
 }
 
-CimWeights CimWeightsOf(const Node& node, const Tensor& w, size_t group) {
+std::vector<CimWeights> CimWeightsOf(const Node& node, const Tensor& w) {
   const bool conv = node.op_type.ends_with("Conv");
   const bool outputs_first = conv || node.Int("transpose_b", 0) != 0;
   const int64_t outputs = w.dim(outputs_first ? 0 : 1),
                 depth = w.numel() / std::max<int64_t>(outputs, 1);
   const int64_t inputs = conv ? w.dim(1) : depth, taps = conv ? depth / inputs : 1;
-  const int64_t cols = outputs / node.Int("group", 1);
+  const int64_t groups = node.Int("group", 1), cols = outputs / groups;
   const std::vector<int64_t> zeros = node.Ints(conv ? "w_zero_points" : "b_zero_points");
   const Tensor codes = Cast(w, DType::kInt32);
-  CimWeights to{static_cast<size_t>(depth), static_cast<size_t>(cols), {}};
-  for (int64_t k = 0; k < depth; ++k)
-    for (int64_t c = 0; c < cols; ++c) {
-      const int64_t n = static_cast<int64_t>(group) * cols + c;
-      const int64_t at =
-          outputs_first ? (n * inputs + k % inputs) * taps + k / inputs : k * outputs + n;
-      const int64_t zero = zeros.empty() ? 0 : zeros[zeros.size() > 1 ? n : 0];
-      to.values.push_back(static_cast<int16_t>(codes.data<int32_t>()[at] - zero));
-    }
-  return to;
+  std::vector<CimWeights> all;
+  for (int64_t g = 0; g < groups; ++g) {
+    CimWeights& to =
+        all.emplace_back(CimWeights{static_cast<size_t>(depth), static_cast<size_t>(cols), {}});
+    for (int64_t k = 0; k < depth; ++k)
+      for (int64_t n = g * cols; n < (g + 1) * cols; ++n) {
+        const int64_t at =
+            outputs_first ? (n * inputs + k % inputs) * taps + k / inputs : k * outputs + n;
+        const int64_t zero = zeros.empty() ? 0 : zeros[zeros.size() > 1 ? n : 0];
+        to.values.push_back(static_cast<int16_t>(codes.data<int32_t>()[at] - zero));
+      }
+  }
+  return all;
 }
 
 std::vector<CimLayer> CimLayers(const Graph& graph, const TensorMap& inputs) {

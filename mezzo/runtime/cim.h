@@ -22,9 +22,9 @@ Graph OnArrays(const Graph& lowered, const CimOptions& options);
 // The options that a Cim node was given.
 CimOptions CimOptionsOf(const Node& node);
 
-// What a group's array of QConv, QMatMul or their Cim forms holds for weight w: codes less their
-// zero points, a column's rows in the order (window position, input).
-CimWeights CimWeightsOf(const Node& node, const Tensor& w, size_t group);
+// What the arrays of QConv, QMatMul or their Cim forms hold for weight w, by group: codes less
+// their zero points, a column's rows in the order (window position, input).
+std::vector<CimWeights> CimWeightsOf(const Node& node, const Tensor& w);
 
 // What one run of a layer asks of its arrays.
 struct CimLayer {

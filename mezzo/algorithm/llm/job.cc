@@ -9,7 +9,7 @@
 #include "mezzo/import/llm/adapters.h"
 #include "mezzo/import/llm/shards.h"
 #include "mezzo/kernels/sgemm/sgemm.h"
-#include "mezzo/tensor/difference.h"
+#include "mezzo/tensor/arithmetic.h"
 
 namespace mezzo {
 namespace {
@@ -17,7 +17,6 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
-// sum over rows r of r^T H r, H packed.
 // Noise of a layer's outputs, as a share of their power.
 class OutputNoise {
  public:
@@ -159,6 +158,7 @@ class Writer {
     const LlmRecovery& r = job_.recovery;
     const auto own = r.ranks.find(node.name);
     const int64_t rank = own == r.ranks.end() ? r.rank : own->second;
+    const std::vector<float> weighed = rank > 0 ? Weighed(r.fit, h.Full()) : std::vector<float>();
     Tensor left = weight;  // for the codes to stand for
     GroupCodes best;
     Tensor rounded;
@@ -168,11 +168,10 @@ class Writer {
       Tensor all = codes.Dequantize();
       LowRank path;
       if (rank > 0) {
-        path = RoundToBFloat16(
-            FitLowRank(Difference(weight, all), Weighed(r.fit, h.Full()), rank, job_.threads));
+        path = RoundToBFloat16(FitLowRank(Difference(weight, all), weighed, rank, job_.threads));
         const Tensor product = Product(path, job_.threads);
         left = Difference(weight, product);
-        for (int64_t k = 0; k < all.numel(); ++k) all.data<float>()[k] += product.data<float>()[k];
+        all = Sum(all, product);
       }
       const double error = noise.Of(all);
       if (i > 0 && error >= least) break;

@@ -6,6 +6,7 @@
 #include "mezzo/base/files.h"
 #include "mezzo/import/llm/adapters.h"
 #include "mezzo/import/llm/shards.h"
+#include "mezzo/tensor/arithmetic.h"
 
 namespace mezzo {
 

@@ -14,7 +14,7 @@
 #include "mezzo/algorithm/sites.h"
 #include "mezzo/algorithm/weights.h"
 #include "mezzo/import/onnx_writer.h"
-#include "mezzo/tensor/difference.h"
+#include "mezzo/tensor/arithmetic.h"
 
 namespace mezzo {
 namespace {

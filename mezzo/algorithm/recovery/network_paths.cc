@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "mezzo/tensor/difference.h"
+#include "mezzo/tensor/arithmetic.h"
 
 namespace mezzo {
 namespace {
@@ -25,15 +25,6 @@ Tensor LessRows(const Node& node, const Tensor& weight, const Tensor& matrix) {
     for (int64_t k = 0; k < rows.depth; ++k)
       left.data<float>()[rows.At(o, k)] -= matrix.data<float>()[o * rows.depth + k];
   return left;
-}
-
-Tensor Transposed(const Tensor& matrix) {
-  const int64_t rows = matrix.dim(0), columns = matrix.dim(1);
-  Tensor t(DType::kFloat32, {columns, rows});
-  for (int64_t r = 0; r < rows; ++r)
-    for (int64_t c = 0; c < columns; ++c)
-      t.data<float>()[c * rows + r] = matrix.data<float>()[r * columns + c];
-  return t;
 }
 
 class PathAdder {
@@ -113,6 +104,7 @@ RoundedWithPath QuantizeWithPath(const Node& node, const Tensor& weight, const W
   for (int64_t i = 0; i < d; ++i) h[i * (d + 1)] = 1;
   if (basis) h = basis->hessians.at(0);
   const PackedB packed(h.data(), d, d, d, 1, threads);
+  const std::vector<float> weighed = Weighed(choice.fit, h);
   RoundedWithPath best;
   Tensor left = weight;  // for the codes to stand for
   double least = INFINITY;
@@ -120,7 +112,7 @@ RoundedWithPath QuantizeWithPath(const Node& node, const Tensor& weight, const W
     RoundedWithPath r;
     r.q = QuantizeWeights(node, left, format, group_size, limit_pairs, basis, threads);
     const Tensor error = Difference(rows, RowsOf(node, DequantizeWeights(node, weight, r.q)));
-    r.path = RoundToBFloat16(FitLowRank(error, Weighed(choice.fit, h), choice.rank, threads));
+    r.path = RoundToBFloat16(FitLowRank(error, weighed, choice.rank, threads));
     const Tensor product = Product(r.path, threads);
     const double loss = WeightedSquares(Difference(error, product), packed, threads);
     if (loss >= least) break;
@@ -132,10 +124,12 @@ RoundedWithPath QuantizeWithPath(const Node& node, const Tensor& weight, const W
 }
 
 void AddPaths(Graph& graph, const Plan& plan) {
-  const std::vector<Node> layers = graph.nodes;
-  for (size_t i = 0; i < layers.size(); ++i) {
-    const Node layer = layers[i];
-    if (!plan.HasPath(layer.name)) continue;
+  std::vector<size_t> layers;
+  for (size_t i = 0; i < graph.nodes.size(); ++i)
+    if (plan.HasPath(graph.nodes[i].name)) layers.push_back(i);
+  if (layers.empty()) return;
+  for (const size_t i : layers) {
+    const Node layer = graph.nodes[i];
     const LowRank& path = plan.nodes.at(layer.name).path;
     const Tensor* weight = graph.Initializer(layer.inputs.at(1));
     Require(weight && TakesPath(layer), "plan: node ", layer.name, " cannot have a path");

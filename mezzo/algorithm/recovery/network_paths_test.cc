@@ -7,7 +7,7 @@
 #include "mezzo/algorithm/apply_plan.h"
 #include "mezzo/algorithm/round_layers.h"
 #include "mezzo/runtime/session.h"
-#include "mezzo/tensor/difference.h"
+#include "mezzo/tensor/arithmetic.h"
 #include "mezzo/tensor/normal_test.h"
 
 namespace mezzo {

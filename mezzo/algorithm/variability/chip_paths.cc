@@ -7,7 +7,7 @@
 #include "mezzo/algorithm/recovery/network_paths.h"
 #include "mezzo/algorithm/rounding.h"
 #include "mezzo/runtime/cim.h"
-#include "mezzo/tensor/difference.h"
+#include "mezzo/tensor/arithmetic.h"
 
 namespace mezzo {
 namespace {
@@ -30,12 +30,6 @@ const Tensor* ScalesOf(const Graph& qdq, const Nodes& nodes, const std::string& 
     if (node.Is("DequantizeLinear") && node.outputs[0] == it->second->inputs[1])
       return qdq.Initializer(node.inputs[1]);
   return nullptr;
-}
-
-Tensor Sum(const Tensor& a, const Tensor& b) {
-  Tensor sum = a.Clone();
-  for (int64_t i = 0; i < sum.numel(); ++i) sum.data<float>()[i] += b.data<float>()[i];
-  return sum;
 }
 
 }  // namespace
@@ -110,7 +104,7 @@ Tensor ChipPaths::Lack(const Layer& layer, const std::vector<CimOptions>& chips)
 }
 
 CimWeights ChipPaths::Codes(const Layer& layer) const {
-  return CimWeightsOf(*layer.product, *lowered_.Initializer(layer.product->inputs[1]), 0);
+  return CimWeightsOf(*layer.product, *lowered_.Initializer(layer.product->inputs[1]))[0];
 }
 
 LowRank ChipPaths::Fit(const Layer& layer, const Tensor& error) const {

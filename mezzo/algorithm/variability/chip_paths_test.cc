@@ -8,7 +8,7 @@
 #include "mezzo/runtime/cim.h"
 #include "mezzo/runtime/fold_constants.h"
 #include "mezzo/runtime/lower.h"
-#include "mezzo/tensor/difference.h"
+#include "mezzo/tensor/arithmetic.h"
 #include "mezzo/tensor/normal_test.h"
 
 namespace mezzo {

@@ -10,6 +10,7 @@
 #include "mezzo/import/llm/adapters.h"
 #include "mezzo/import/llm/builder.h"
 #include "mezzo/import/llm/names.h"
+#include "mezzo/tensor/arithmetic.h"
 
 namespace mezzo {
 namespace {
@@ -20,15 +21,6 @@ namespace fs = std::filesystem;
 constexpr int64_t kLongest = 1 << 15;
 
 }  // namespace
-
-Tensor Transposed(const Tensor& t) {
-  const int64_t rows = t.dim(0), cols = t.dim(1);
-  Tensor out(DType::kFloat32, {cols, rows});
-  for (int64_t r = 0; r < rows; ++r)
-    for (int64_t c = 0; c < cols; ++c)
-      out.data<float>()[c * rows + r] = t.data<float>()[r * cols + c];
-  return out;
-}
 
 // The graph of one piece; layer -1 is outside the blocks.
 class LanguageModel::Builder : public GraphBuilder {

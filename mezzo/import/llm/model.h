@@ -33,9 +33,6 @@ inline bool IsRecoveryPath(const Node& node) {
   return node.name.ends_with(".recovery_a") || node.name.ends_with(".recovery_b");
 }
 
-// (rows, columns) to (columns, rows), float32.
-Tensor Transposed(const Tensor& matrix);
-
 class LanguageModel {
  public:
   // A Hugging Face folder (config.json, safetensors), a .gguf, or a llama2.c model (.bin). Throws

@@ -84,9 +84,9 @@ void Run(OpContext& ctx, const QConvShape& s, const Tensor& x, int32_t x_zero, c
 Prepared Prepare(const OpContext& ctx, const QConvShape& s, const Tensor& w) {
   const CimOptions options = CimOptionsOf(ctx.node);
   Prepared p;
+  std::vector<CimWeights> weights = CimWeightsOf(ctx.node, w);
   for (size_t g = 0; g < s.groups; ++g)
-    p.arrays.emplace_back(CimWeightsOf(ctx.node, w, g), options,
-                          CimSeed(options.chip, ctx.node.name, g));
+    p.arrays.emplace_back(std::move(weights[g]), options, CimSeed(options.chip, ctx.node.name, g));
   p.out = OutputOf(ctx.node, s.out_c, ctx.Has(2) ? &ctx.in[2] : nullptr);
   return p;
 }
