@@ -18,7 +18,8 @@ struct Options {
   std::string model;
   std::vector<std::string> shapes;
   ThreadOptions threads;
-  int runs = 0;  // 0: 30, of language models 5
+  int runs = 0;        // 0: 30, of language models 5
+  double seconds = 0;  // if > 0: runs for so long, 5 at least
   int64_t prompt = 512, tokens = 64, depth = 0;
   std::string kv = "float";
   bool layers = false, json = false, reference = false;
@@ -51,12 +52,18 @@ void Run(const Options& o) {
   session.Run(inputs);
   const double first_ns = first.Seconds() * 1e9;
   std::vector<double> runs;
-  const int count = o.runs > 0 ? o.runs : 30;
-  for (int i = 0; i < count; ++i) {
+  const Stopwatch all;
+  const auto enough = [&] {
+    const int done = static_cast<int>(runs.size());
+    return o.seconds > 0 ? done >= 5 && all.Seconds() > o.seconds
+                         : done >= (o.runs > 0 ? o.runs : 30);
+  };
+  while (!enough()) {
     const Stopwatch run;
     session.Run(inputs);
     runs.push_back(run.Seconds() * 1e9);
   }
+  const auto count = static_cast<int>(runs.size());
   const double median = Median(runs), least = *std::min_element(runs.begin(), runs.end());
   nlohmann::ordered_json json{{"model", o.model},
                               {"quantized", model.quantized},
@@ -110,6 +117,7 @@ void AddBench(CLI::App& app) {
   cmd->add_option("--shape", o->shapes,
                   "NAME=1,3,224,224 for inputs with unknown dimensions (default: 1 each)");
   o->threads.Add(*cmd);
+  cmd->add_option("--seconds", o->seconds, "Networks: run for so long instead");
   cmd->add_option("--runs", o->runs, "Timed runs (default: 30; language models 5)")
       ->check(CLI::Range(1, 1000000));
   cmd->add_option("--prompt", o->prompt, "Language models: tokens read at once")

@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "mezzo/base/threads.h"
-#include "mezzo/kernels/qgemm/qgemm.h"
+#include "mezzo/kernels/qgemm/quads.h"
 
 namespace mezzo {
 
@@ -32,19 +32,21 @@ struct QConvShape {
   size_t group_out() const { return out_c / groups; }
   bool depthwise() const { return groups > 1 && group_in() == 1 && group_out() == 1; }
   size_t taps() const { return kernel_h * kernel_w; }
+  // Whether neighbouring taps of a kernel row, with a group's channels alone, lie side by side.
+  bool dense_rows() const { return dilation_w == 1; }
 };
 
-// Packed weights of a convolution: a QWeights a group with rows in the order (p, q, c), or for
+// Packed weights of a convolution: a QQuads a group with rows in the order (p, q, c), or for
 // depthwise ones pairs of taps side by side for each channel.
 class QConvWeights {
  public:
   QConvWeights() = default;
 
   // w holds (out_c, group_in, kernel_h, kernel_w) codes. `zero` has one value per output channel,
-  // one for all, or none for 0.
+  // one for all, or none for 0. Of `shape` only channels, kernel, dilation and groups are read.
   static QConvWeights Pack(QCodes w, const QConvShape& shape, std::span<const int32_t> zero = {});
 
-  const QWeights& group(size_t g) const { return groups_[g]; }
+  const QQuads& group(size_t g) const { return groups_[g]; }
   bool depthwise() const { return groups_.empty(); }
 
   // Depthwise: the 32 values (tap 2p, tap 2p+1) of channels 16b..16b+15, zero where there are none.
@@ -55,11 +57,11 @@ class QConvWeights {
   // Depthwise: the sum of each channel's weights.
   const std::vector<int32_t>& sums() const { return sums_; }
 
-  // The weight of output channel n at (p, q, c), as tap * group_in + c.
-  int32_t At(size_t n, size_t k) const;
+  // The weights of output channel n, (p, q, c).
+  std::vector<int32_t> Filter(size_t n) const;
 
  private:
-  std::vector<QWeights> groups_;
+  std::vector<QQuads> groups_;
   std::vector<int16_t> pairs_;
   std::vector<int32_t> sums_;
   size_t tap_pairs_ = 0, group_out_ = 1;

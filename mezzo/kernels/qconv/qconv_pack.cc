@@ -42,14 +42,18 @@ QConvWeights QConvWeights::Pack(QCodes w, const QConvShape& s, std::span<const i
   for (size_t g = 0; g < s.groups; ++g) {
     const QCodes group{codes.data() + g * s.group_out() * depth, w.is_signed};
     const auto zeros = zero.size() <= 1 ? zero : zero.subspan(g * s.group_out(), s.group_out());
-    packed.groups_.push_back(QWeights::Pack(group, depth, s.group_out(), 1, depth, zeros));
+    const size_t run = s.group_in() * (s.dense_rows() ? s.kernel_w : 1);
+    packed.groups_.push_back(QQuads::Pack(group, depth, s.group_out(), 1, depth, zeros, run));
   }
   return packed;
 }
 
-int32_t QConvWeights::At(size_t n, size_t k) const {
-  if (depthwise()) return Pairs(n / 16, k / 2)[n % 16 * 2 + k % 2];
-  return groups_[n / group_out_].At(k, n % group_out_);
+std::vector<int32_t> QConvWeights::Filter(size_t n) const {
+  if (!depthwise()) return groups_[n / group_out_].Column(n % group_out_);
+  std::vector<int32_t> taps;
+  for (size_t t = 0; t < 2 * tap_pairs_; ++t)
+    taps.push_back(Pairs(n / 16, t / 2)[n % 16 * 2 + t % 2]);
+  return taps;
 }
 
 }  // namespace mezzo

@@ -28,9 +28,8 @@ int32_t SumRef(const QConvArgs& a, const std::vector<int32_t>& weights, size_t b
 
 void QConvRef(const QConvArgs& a, const QConvWeights& w, const QOutput& out) {
   const QConvShape& s = a.shape;
-  std::vector<int32_t> weights(s.taps() * s.group_in());
   for (size_t n = 0; n < s.out_c; ++n) {
-    for (size_t k = 0; k < weights.size(); ++k) weights[k] = w.At(n, k);
+    const std::vector<int32_t> weights = w.Filter(n);
     const size_t first_c = n / s.group_out() * s.group_in();
     for (size_t b = 0; b < s.batch; ++b)
       for (size_t i = 0; i < s.out_h; ++i)

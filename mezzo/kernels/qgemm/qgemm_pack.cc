@@ -1,8 +1,7 @@
 #include <algorithm>
 #include <cmath>
-#include <cstring>
-#include <new>
 
+#include "mezzo/base/aligned.h"
 #include "mezzo/base/error.h"
 #include "mezzo/kernels/qgemm/qgemm.h"
 
@@ -21,13 +20,6 @@ void FillPanels(W* out, QCodes w, size_t depth, size_t cols, size_t row_stride, 
   }
 }
 
-std::shared_ptr<uint8_t> AlignedZeros(size_t bytes) {
-  constexpr std::align_val_t kAlign{64};
-  auto* p = static_cast<uint8_t*>(::operator new(bytes + 64, kAlign));
-  std::memset(p, 0, bytes + 64);
-  return {p, [](uint8_t* q) { ::operator delete (q, std::align_val_t{64}); }};
-}
-
 void Pad(std::vector<float>& to, std::span<const float> from, size_t cols, size_t padded) {
   to.assign(padded, 0.0f);
   for (size_t n = 0; n < cols; ++n) to[n] = from[from.size() == 1 ? 0 : n];
@@ -44,7 +36,7 @@ QWeights QWeights::Pack(QCodes w, size_t depth, size_t cols, size_t row_stride, 
   p.cols_ = cols;
   p.wide_ = !w.is_signed;
   for (const int32_t z : zero) p.wide_ |= z != 0;
-  p.data_ = AlignedZeros(p.bytes());
+  p.data_ = AlignedZeros<uint8_t>(p.bytes());
   if (p.wide_)
     FillPanels(reinterpret_cast<int16_t*>(p.data_.get()), w, depth, cols, row_stride, col_stride,
                zero);

@@ -1,12 +1,12 @@
-#include "mezzo/kernels/qgemm/qgemm.h"
-
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <random>
 
 #include "mezzo/base/cpu.h"
 #include "mezzo/base/error.h"
+#include "mezzo/kernels/qgemm/quads.h"
 
 namespace mezzo {
 namespace {
@@ -44,6 +44,12 @@ struct Problem {
   QWeights Packed() const {
     return QWeights::Pack({w.data(), w_signed}, depth, cols, cols, 1, w_zero);
   }
+  QQuads PackedQuads(size_t run) const {
+    return QQuads::Pack({w.data(), w_signed}, depth, cols, cols, 1, w_zero, run);
+  }
+  int32_t Weight(size_t k, size_t n) const {
+    return QCodes({w.data(), w_signed})[k * cols + n] - (w_zero.empty() ? 0 : w_zero[n]);
+  }
   QGemmArgs Args(void* y) const { return {{x.data(), x_signed}, rows, depth, x_zero, y, cols}; }
   QOutput Output(QOutput::Kind kind, bool with_offset) const {
     const bool is_signed = kind == QOutput::Kind::kInt8;
@@ -56,18 +62,25 @@ struct Problem {
 constexpr QOutput::Kind kKinds[] = {QOutput::Kind::kUInt8, QOutput::Kind::kInt8,
                                     QOutput::Kind::kFloat, QOutput::Kind::kInt32};
 
+// Both packings against the twin of the first.
 void ExpectEqualsRef(const Problem& p, const Threads& threads) {
   const QWeights packed = p.Packed();
+  const QQuads quads = p.PackedQuads(p.depth);
   for (const QOutput::Kind kind : kKinds) {
     const QOutput out = p.Output(kind, p.bias[0] % 2 != 0);
     const size_t bytes = p.rows * p.cols * out.ElementSize();
-    std::vector<uint8_t> want(bytes), got(bytes + 64, 0xa5);
+    std::vector<uint8_t> want(bytes);
     QGemmRef(p.Args(want.data()), packed, out);
-    QGemm(p.Args(got.data()), packed, out, threads);
-    for (size_t i = bytes; i < got.size(); ++i) ASSERT_EQ(got[i], 0xa5) << "canary";
-    got.resize(bytes);
-    ASSERT_EQ(got, want) << p.rows << "x" << p.depth << "x" << p.cols << " kind "
-                         << static_cast<int>(kind) << (p.extreme ? " extreme" : "");
+    for (const bool constant : {false, true}) {
+      std::vector<uint8_t> got(bytes + 64, 0xa5);
+      constant ? QGemm(p.Args(got.data()), quads, out, threads)
+               : QGemm(p.Args(got.data()), packed, out, threads);
+      for (size_t i = bytes; i < got.size(); ++i) ASSERT_EQ(got[i], 0xa5) << "canary";
+      got.resize(bytes);
+      ASSERT_EQ(got, want) << p.rows << "x" << p.depth << "x" << p.cols << " kind "
+                           << static_cast<int>(kind) << (p.extreme ? " extreme" : "")
+                           << (constant ? " quads" : "");
+    }
   }
 }
 
@@ -97,11 +110,14 @@ TEST(QGemm, DoesNotSaturate) {
   const std::vector<uint8_t> x(depth, 255);
   const std::vector<int8_t> w(depth, -128);
   const QWeights packed = QWeights::Pack({w.data(), true}, depth, 1, 1, 1);
+  const QQuads quads = QQuads::Pack({w.data(), true}, depth, 1, 1, 1, {}, depth);
   const QOutput out = MakeQOutput({QOutput::Kind::kInt32}, 1);
   for (const Isa isa : SupportedIsas()) {
     const ScopedIsa scoped(isa);
     int32_t y = 0;
     QGemm({{x.data(), false}, 1, depth, 0, &y, 1}, packed, out, Threads());
+    EXPECT_EQ(y, -255 * 128 * 64) << Name(isa);
+    QGemm({{x.data(), false}, 1, depth, 0, &y, 1}, quads, out, Threads());
     EXPECT_EQ(y, -255 * 128 * 64) << Name(isa);
   }
 }
@@ -126,9 +142,53 @@ TEST(QWeights, HoldsWhatWasPacked) {
   Problem p(1, 7, 21, 5);
   const QWeights packed = p.Packed();
   for (size_t k = 0; k < p.depth; ++k)
-    for (size_t n = 0; n < p.cols; ++n)
-      EXPECT_EQ(packed.At(k, n), QCodes({p.w.data(), p.w_signed})[k * p.cols + n] -
-                                     (p.w_zero.empty() ? 0 : p.w_zero[n]));
+    for (size_t n = 0; n < p.cols; ++n) EXPECT_EQ(packed.At(k, n), p.Weight(k, n));
+}
+
+// Whether no 16-bit sum of codes times the weights of these quads can leave 16 bits.
+bool WithinBounds(const QQuads& quads, size_t first, size_t count) {
+  for (size_t half = 0; half < 2 * kQPanel; ++half) {
+    int32_t positive = 0, negative = 0;
+    for (size_t i = 0; i < 2 * count; ++i) {
+      const int32_t w = quads.weights(first + i / 2)[2 * half + i % 2];
+      (w > 0 ? positive : negative) += w;
+    }
+    if (255 * positive > INT16_MAX || 255 * negative < INT16_MIN) return false;
+  }
+  return true;
+}
+
+TEST(QQuads, HoldWhatWasPackedWithinTheBoundsOfSixteenBits) {
+  for (unsigned seed = 1; seed <= 40; ++seed) {
+    const size_t run = seed % 5 ? 21 : 12;
+    const Problem p(1, 2 * run, 1 + seed, seed);
+    const QQuads quads = p.PackedQuads(run);
+    for (size_t n = 0; n < p.cols; ++n) {
+      const std::vector<int32_t> column = quads.Column(n);
+      uint32_t sum = 0;
+      for (size_t k = 0; k < p.depth; ++k) {
+        ASSERT_EQ(column[k], p.Weight(k, n)) << k << " " << n << " seed " << seed;
+        sum += static_cast<uint32_t>(column[k]);
+      }
+      EXPECT_EQ(quads.sums()[n], sum);
+    }
+    for (const QQuads::Panel& panel : quads.panels()) {
+      for (size_t i = 0; i < panel.pairs; ++i)
+        EXPECT_TRUE(WithinBounds(quads, panel.begin + 2 * i, 2));
+      for (size_t i = 2 * panel.pairs; i < panel.quads(); ++i)
+        EXPECT_TRUE(WithinBounds(quads, panel.begin + i, 1));
+    }
+  }
+}
+
+// Weights of a normal distribution, as networks have them, nearly all find a partner.
+TEST(QQuads, ShareSums) {
+  std::mt19937 rng(3);
+  std::normal_distribution<float> normal(0, 26);
+  std::vector<int8_t> w(768 * 16);
+  for (int8_t& v : w) v = static_cast<int8_t>(std::clamp(normal(rng), -64.0f, 64.0f));
+  const QQuads quads = QQuads::Pack({w.data(), true}, 768, 16, 16, 1, {}, 768);
+  EXPECT_GE(2 * quads.panels()[0].pairs, quads.panels()[0].quads() * 9 / 10);
 }
 
 TEST(QOutput, RefusesWhatDoesNotFit) {

@@ -111,11 +111,6 @@ void RunQConv(const OpContext& ctx, const QConvArgs& args, const QConvWeights& w
   ctx.kernels == KernelSet::kReference ? QConvRef(args, w, out) : QConv(args, w, out, ctx.threads);
 }
 
-void RunQGemm(const OpContext& ctx, const QGemmArgs& args, const QWeights& w, const QOutput& out,
-              const Threads& threads) {
-  ctx.kernels == KernelSet::kReference ? QGemmRef(args, w, out) : QGemm(args, w, out, threads);
-}
-
 void AddInteger(OpTable& table) {
   AddIntegerConv(table);
   AddIntegerMatMul(table);

@@ -49,8 +49,12 @@ QOutput QLinearOutput(float x_scale, std::span<const float> w_scale, float y_sca
 // Runs the kernel, or its plain twin, as the session asks.
 void RunQConv(const OpContext& ctx, const QConvArgs& args, const QConvWeights& w,
               const QOutput& out);
-void RunQGemm(const OpContext& ctx, const QGemmArgs& args, const QWeights& w, const QOutput& out,
-              const Threads& threads);
+// W: QWeights or QQuads.
+template <class W>
+void RunQGemm(const OpContext& ctx, const QGemmArgs& args, const W& w, const QOutput& out,
+              const Threads& threads) {
+  ctx.kernels == KernelSet::kReference ? QGemmRef(args, w, out) : QGemm(args, w, out, threads);
+}
 
 void AddIntegerConv(OpTable& table);
 void AddIntegerMatMul(OpTable& table);

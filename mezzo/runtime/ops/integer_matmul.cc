@@ -70,13 +70,14 @@ QWeights PackB(const MatMulShape& s, QCodes b, size_t matrix, std::span<const in
 }
 
 struct Prepared {
-  QWeights weights;  // empty if b varies
+  QQuads weights;  // empty if b varies
   QOutput out;
 };
 
 // Rows of the batch-th product; one zero point for all rows or one for each.
+template <class W>
 void RunMatrix(const OpContext& ctx, const MatMulShape& s, QCodes a,
-               std::span<const int32_t> a_zero, const QWeights& w, const QOutput& out, size_t batch,
+               std::span<const int32_t> a_zero, const W& w, const QOutput& out, size_t batch,
                Tensor& y, const Threads& threads) {
   const size_t element = out.ElementSize();
   const auto* from =
@@ -98,9 +99,10 @@ void Run(OpContext& ctx, const MatMulShape& s, const Tensor& a, std::span<const 
   Tensor y(TypeOf(p.out.kind), s.out);
   const QCodes a_codes = CodesOf(a);
   if (s.batches() == 1) {
-    const bool packed = p.weights.cols() == s.cols && p.weights.depth() == s.depth;
-    const QWeights w = packed ? p.weights : PackB(s, CodesOf(b), 0, b_zero);
-    RunMatrix(ctx, s, a_codes, a_zero, w, p.out, 0, y, ctx.threads);
+    if (p.weights.cols() == s.cols && p.weights.depth() == s.depth)
+      RunMatrix(ctx, s, a_codes, a_zero, p.weights, p.out, 0, y, ctx.threads);
+    else
+      RunMatrix(ctx, s, a_codes, a_zero, PackB(s, CodesOf(b), 0, b_zero), p.out, 0, y, ctx.threads);
   } else {
     ctx.threads.Each(s.batches(), [&](size_t batch, size_t) {
       const QWeights w = PackB(s, CodesOf(b), MatrixOf(s, s.b_strides, batch), b_zero);
@@ -114,8 +116,10 @@ void Run(OpContext& ctx, const MatMulShape& s, const Tensor& a, std::span<const 
 Prepared Prepare(const OpContext& ctx, size_t b_index, const MatMulShape& s,
                  std::span<const int32_t> b_zero, QOutput out) {
   Prepared p{{}, std::move(out)};
-  if (ctx.constant[b_index] && s.batches() == 1)
-    p.weights = PackB(s, CodesOf(ctx.in[b_index]), 0, b_zero);
+  if (!ctx.constant[b_index] || s.batches() != 1) return p;
+  const auto [row, col] =
+      s.transpose_b ? std::pair{size_t{1}, s.depth} : std::pair{s.cols, size_t{1}};
+  p.weights = QQuads::Pack(CodesOf(ctx.in[b_index]), s.depth, s.cols, row, col, b_zero, s.depth);
   return p;
 }
 

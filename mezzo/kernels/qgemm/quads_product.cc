@@ -1,0 +1,139 @@
+#include "mezzo/kernels/qgemm/quads_product.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "mezzo/base/error.h"
+
+namespace mezzo {
+namespace {
+
+// Multiply-adds below which waking another thread costs more than it saves.
+constexpr size_t kSerialWork = 1 << 19;
+
+size_t DivideUp(size_t n, size_t by) { return (n + by - 1) / by; }
+
+const QuadLines& CurrentLines() {
+  static constexpr const QuadLines* kTable[] = {&kQuadLinesAvx2};
+  for (const QuadLines* lines : kTable)
+    if (lines->isa == CurrentIsa()) return *lines;
+  throw UsageError(Cat("no integer kernels for instruction set ", Name(CurrentIsa())));
+}
+
+size_t Work(const QuadProduct& p) { return p.rows * p.w->depth() * p.w->cols(); }
+
+// How a product is cut: blocks of rows, and each into parts of the panels.
+struct Blocking {
+  size_t block_rows, blocks, parts;
+};
+
+// The share of `threads` that is busy when n equal pieces are dealt out.
+double Balance(size_t n, size_t threads) {
+  return static_cast<double>(n) / static_cast<double>(DivideUp(n, threads) * threads);
+}
+
+Blocking Choose(const QuadProduct& p, size_t tile_rows, size_t threads) {
+  if (Work(p) < kSerialWork) threads = 1;
+  const size_t unit = p.unit > 1 ? p.unit : tile_rows, units = DivideUp(p.rows, unit);
+  // half of the second-level cache for x and y, the rest for weights
+  const size_t bytes = unit * (p.row_bytes + p.w->cols() * p.out->ElementSize());
+  const size_t fit = std::max<size_t>(Caches().l2 / 2 / bytes, 1);
+  const size_t rounds = DivideUp(units, fit * threads);
+  Blocking b{DivideUp(units, rounds * threads), 0, 1};
+  const size_t panels = p.w->panels().size();
+  if (threads > 1 && rounds == 1 && Balance(panels, threads) > Balance(units, threads))
+    b = {units, 0, threads};
+  b.block_rows *= unit;
+  b.blocks = DivideUp(p.rows, b.block_rows);
+  return b;
+}
+
+// What a thread needs for its blocks.
+struct Workspace {
+  std::vector<const uint8_t*> rows;
+  std::vector<int32_t> offsets;
+  std::vector<uint8_t> copies;
+};
+
+void RunBlock(const QuadProduct& p, const QuadLines& lines, std::span<const int32_t> start,
+              const QuadRows& place, size_t begin, size_t count, size_t first_panel,
+              size_t last_panel) {
+  thread_local Workspace space;
+  space.rows.resize(count + lines.tile_rows);
+  place(begin, count, space.rows.data(), space.copies);
+  std::fill(space.rows.begin() + static_cast<std::ptrdiff_t>(count), space.rows.end(),
+            space.rows[count - 1]);
+  const size_t element = p.out->ElementSize();
+  for (size_t panel = first_panel; panel < last_panel; ++panel) {
+    const QQuads::Panel& quads = p.w->panels()[panel];
+    const uint32_t* ids = p.w->ids(quads.begin);
+    space.offsets.resize(quads.quads());
+    for (size_t q = 0; q < quads.quads(); ++q) space.offsets[q] = p.offsets[ids[q]];
+    const size_t column = panel * kQPanel;
+    lines.strip({space.rows.data(), count, space.offsets.data(), quads.pairs, quads.singles,
+                 p.w->weights(quads.begin), start.data() + column, p.out, p.channel + column,
+                 std::min(kQPanel, p.w->cols() - column),
+                 static_cast<char*>(p.y) + (begin * p.y_stride + column) * element,
+                 p.y_stride * element});
+  }
+}
+
+}  // namespace
+
+void RunQuadProduct(const QuadProduct& p, const QuadRows& rows, const Threads& threads) {
+  if (p.rows == 0 || p.w->cols() == 0) return;
+  const QuadLines& lines = CurrentLines();
+  const Blocking b = Choose(p, lines.tile_rows, threads.count());
+  const size_t panels = p.w->panels().size();
+  std::vector<int32_t> start(panels * kQPanel);
+  for (size_t n = 0; n < start.size(); ++n) {
+    const int32_t bias = n < p.w->cols() ? p.out->bias[p.channel + n] : 0;
+    start[n] = static_cast<int32_t>(static_cast<uint32_t>(bias) -
+                                    static_cast<uint32_t>(p.zero) * p.w->sums()[n]);
+  }
+  const auto run = [&](size_t task, size_t) {
+    const size_t begin = task / b.parts * b.block_rows, part = task % b.parts;
+    RunBlock(p, lines, start, rows, begin, std::min(b.block_rows, p.rows - begin),
+             panels * part / b.parts, panels * (part + 1) / b.parts);
+  };
+  const size_t tasks = b.blocks * b.parts;
+  if (Work(p) < kSerialWork)
+    for (size_t i = 0; i < tasks; ++i) run(i, 0);
+  else
+    threads.Each(tasks, run);
+}
+
+void QGemm(const QGemmArgs& a, const QQuads& w, const QOutput& out, const Threads& threads) {
+  if (CurrentIsa() == Isa::kPlain) return QGemmRef(a, w, out);
+  std::vector<int32_t> offsets(w.quads_per_run());
+  for (size_t q = 0; q < offsets.size(); ++q) offsets[q] = static_cast<int32_t>(4 * q);
+  const auto* x = static_cast<const uint8_t*>(a.x.data);
+  const auto place = [&](size_t begin, size_t count, const uint8_t** rows,
+                         std::vector<uint8_t>& scratch) {
+    if (!a.x.is_signed && w.depth() % 4 == 0) {
+      for (size_t r = 0; r < count; ++r) rows[r] = x + (begin + r) * a.x_stride;
+      return;
+    }
+    const size_t stride = (w.depth() + 3) / 4 * 4;
+    scratch.resize(std::max(scratch.size(), count * stride));
+    for (size_t r = 0; r < count; ++r) {
+      uint8_t* row = scratch.data() + r * stride;
+      rows[r] = row;
+      CopyUnsigned({x + (begin + r) * a.x_stride, a.x.is_signed}, w.depth(), row);
+    }
+  };
+  const int32_t zero = a.x_zero + (a.x.is_signed ? 128 : 0);
+  RunQuadProduct({&w, offsets, zero, &out, 0, a.y, a.y_stride, a.rows, 1, w.depth()}, place,
+                 threads);
+}
+
+void CopyUnsigned(QCodes codes, size_t n, uint8_t* to) {
+  const auto* from = static_cast<const uint8_t*>(codes.data);
+  if (!codes.is_signed) {
+    std::memcpy(to, from, n);
+    return;
+  }
+  for (size_t i = 0; i < n; ++i) to[i] = from[i] ^ 0x80;
+}
+
+}  // namespace mezzo

@@ -1,0 +1,60 @@
+// The inside of products with QQuads, shared by matrices and convolutions: rows, wherever in memory
+// these lie, times panels of columns.
+#pragma once
+
+#include <functional>
+
+#include "mezzo/base/cpu.h"
+#include "mezzo/kernels/qgemm/quads.h"
+
+namespace mezzo {
+
+// Some rows times one panel of columns.
+struct QuadStrip {
+  const uint8_t* const* rows;  // `count`, and QuadLines::tile_rows - 1 more that can be read
+  size_t count;
+  const int32_t* offsets;  // from a row to the codes of each quad of the panel
+  size_t pairs, singles;
+  const int8_t* w;
+  const int32_t* start;  // what the sums of the panel's 16 columns begin with
+  const QOutput* out;
+  size_t channel;  // the panel's first column in `out`
+  size_t cols;     // of the panel, 1..16
+  char* y;         // element (row 0, first column of the panel)
+  size_t y_step;   // bytes from row to row
+};
+
+// What an instruction set brings.
+struct QuadLines {
+  Isa isa;
+  size_t tile_rows;
+  void (*strip)(const QuadStrip&);
+};
+extern const QuadLines kQuadLinesAvx2;
+
+// Where the codes of rows [begin, begin + count) lie: fills rows[0, count). It may copy codes into
+// `scratch`, which no other thread uses. Up to 3 codes past the last one of a run are read, and
+// multiplied by zero.
+using QuadRows = std::function<void(size_t begin, size_t count, const uint8_t** rows,
+                                    std::vector<uint8_t>& scratch)>;
+
+struct QuadProduct {
+  const QQuads* w;
+  std::span<const int32_t> offsets;  // from a row to the codes of each id
+  int32_t zero;                      // of x, as unsigned codes
+  const QOutput* out;
+  size_t channel = 0;  // of column 0 in `out`
+  void* y;
+  size_t y_stride;
+  size_t rows;
+  size_t unit;       // rows that are asked for together: blocks are multiples of it
+  size_t row_bytes;  // of x, about, that a row brings into the cache
+};
+
+// n codes as unsigned ones: signed ones are moved up by 128.
+void CopyUnsigned(QCodes codes, size_t n, uint8_t* to);
+
+// All tiles of a product, blocked for the caches and cut among the threads.
+void RunQuadProduct(const QuadProduct& product, const QuadRows& rows, const Threads& threads);
+
+}  // namespace mezzo
