@@ -36,8 +36,20 @@ struct QConvShape {
   bool dense_rows() const { return dilation_w == 1; }
 };
 
-// Packed weights of a convolution: a QQuads a group with rows in the order (p, q, c), or for
-// depthwise ones pairs of taps side by side for each channel.
+// Weights of a depthwise convolution, as vpmaddwd wants them: units of two neighbouring taps of a
+// kernel row (the second one zero where the row ends), for blocks of 16 channels.
+struct QDepthwiseWeights {
+  size_t channels = 0, kernel_h = 0, kernel_w = 0;
+  std::vector<int16_t> w;      // (blocks, kernel_h, (kernel_w + 1) / 2, 16, 2)
+  std::vector<uint32_t> sums;  // of each channel's weights, modulo 2^32
+
+  size_t row_units() const { return (kernel_w + 1) / 2; }
+  size_t units() const { return kernel_h * row_units(); }
+  const int16_t* Block(size_t b) const { return w.data() + 32 * units() * b; }
+};
+
+// Packed weights of a convolution: a QQuads a group with rows in the order (p, q, c), or those of a
+// depthwise one.
 class QConvWeights {
  public:
   QConvWeights() = default;
@@ -46,25 +58,17 @@ class QConvWeights {
   // one for all, or none for 0. Of `shape` only channels, kernel, dilation and groups are read.
   static QConvWeights Pack(QCodes w, const QConvShape& shape, std::span<const int32_t> zero = {});
 
-  const QQuads& group(size_t g) const { return groups_[g]; }
   bool depthwise() const { return groups_.empty(); }
-
-  // Depthwise: the 32 values (tap 2p, tap 2p+1) of channels 16b..16b+15, zero where there are none.
-  const int16_t* Pairs(size_t block, size_t pair) const {
-    return pairs_.data() + (block * tap_pairs_ + pair) * 32;
-  }
-  size_t tap_pairs() const { return tap_pairs_; }
-  // Depthwise: the sum of each channel's weights.
-  const std::vector<int32_t>& sums() const { return sums_; }
+  const QQuads& group(size_t g) const { return groups_[g]; }
+  const QDepthwiseWeights& channels() const { return channels_; }
 
   // The weights of output channel n, (p, q, c).
   std::vector<int32_t> Filter(size_t n) const;
 
  private:
   std::vector<QQuads> groups_;
-  std::vector<int16_t> pairs_;
-  std::vector<int32_t> sums_;
-  size_t tap_pairs_ = 0, group_out_ = 1;
+  QDepthwiseWeights channels_;
+  size_t group_out_ = 1;
 };
 
 struct QConvArgs {

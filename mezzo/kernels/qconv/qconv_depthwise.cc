@@ -1,59 +1,106 @@
 #include "mezzo/kernels/qconv/qconv_depthwise.h"
 
 #include <algorithm>
+#include <numeric>
 #include <vector>
+
+#include "mezzo/base/cpu.h"
 
 namespace mezzo {
 namespace {
 
-// The codes are multiplied as they are; since padding holds the zero point, what that adds is the
-// same for every pixel of a channel.
-std::vector<int32_t> ZeroSums(const QConvArgs& a, const QConvWeights& w) {
-  std::vector<int32_t> sums((a.shape.in_c + 15) / 16 * 16 + 16, 0);
-  for (size_t n = 0; n < a.shape.in_c; ++n) sums[n] = a.x_zero * w.sums()[n];
-  return sums;
-}
+// Multiply-adds below which waking another thread costs more than it saves.
+constexpr size_t kSerialWork = 1 << 17;
 
-// Output row (b, i) of the whole batch.
-void RunRow(const QConvArgs& a, const QConvWeights& w, const QOutput& out, size_t row,
-            const uint8_t* padding, QDepthwisePixel& pixel, const uint8_t** taps) {
-  const QConvShape& s = a.shape;
-  const size_t b = row / s.out_h, i = row % s.out_h;
-  const auto* image = static_cast<const uint8_t*>(a.x.data) + b * s.in_h * s.in_w * s.in_c;
-  const size_t step = s.out_c * out.ElementSize();
-  char* y = static_cast<char*>(a.y) + row * s.out_w * step;
-  for (size_t j = 0; j < s.out_w; ++j, y += step) {
-    size_t t = 0;
-    for (size_t p = 0; p < s.kernel_h; ++p) {
-      const size_t h = i * s.stride_h + p * s.dilation_h - s.pad_top;
-      for (size_t q = 0; q < s.kernel_w; ++q, ++t) {
-        const size_t x = j * s.stride_w + q * s.dilation_w - s.pad_left;
-        taps[t] = h < s.in_h && x < s.in_w ? image + (h * s.in_w + x) * s.in_c : padding;
-      }
-    }
-    pixel.y = y;
-    RunDepthwisePixelAvx2(pixel);
+size_t DivideUp(size_t n, size_t by) { return (n + by - 1) / by; }
+
+class Depthwise {
+ public:
+  Depthwise(const QConvArgs& a, const QDepthwiseWeights& w, const QOutput& out)
+      : a_(a), s_(a.shape), w_(w), out_(out) {
+    // pairs are needed where a window or one of its units begins
+    grid_ = std::gcd(s_.stride_w, 2 * s_.dilation_w);
+    const size_t reach = (s_.out_w - 1) * s_.stride_w + (w.row_units() - 1) * 2 * s_.dilation_w;
+    width_ = reach / grid_ + 1;
+    for (size_t p = 0; p < s_.kernel_h; ++p)
+      for (size_t u = 0; u < w.row_units(); ++u)
+        offsets_.push_back(static_cast<int32_t>(
+            32 * (p * s_.dilation_h * width_ + 2 * u * s_.dilation_w / grid_)));
+    // since padding holds the zero point, what it adds is the same for every pixel of a channel
+    zero_ = a.x_zero + (a.x.is_signed ? 128 : 0);
+    start_.assign(w.sums.size() + kQPanel, 0);
+    for (size_t n = 0; n < w.sums.size(); ++n)
+      start_[n] = static_cast<int32_t>(static_cast<uint32_t>(out.bias[n]) -
+                                       static_cast<uint32_t>(zero_) * w.sums[n]);
   }
-}
+
+  // Output rows that share what they read: a block's codes and pairs fit the second-level cache.
+  size_t RowsThatFit() const {
+    const size_t row =
+        s_.stride_h * (s_.in_w * s_.in_c + width_ * 64) + s_.out_w * s_.out_c * out_.ElementSize();
+    return std::max<size_t>(Caches().l2 / 2 / row, 1);
+  }
+
+  // Rows [begin, end) of the output of image b.
+  void Run(size_t b, size_t begin, size_t end) const {
+    thread_local std::vector<int16_t> buffer;
+    const size_t height = (end - begin - 1) * s_.stride_h + (s_.kernel_h - 1) * s_.dilation_h + 1;
+    if (buffer.size() < height * width_ * 32 + 32) buffer.resize(height * width_ * 32 + 32);
+    auto* pairs =
+        reinterpret_cast<int16_t*>((reinterpret_cast<uintptr_t>(buffer.data()) + 63) / 64 * 64);
+    for (size_t c = 0; c < s_.in_c; c += kQPanel) {
+      const size_t channels = std::min(kQPanel, s_.in_c - c);
+      for (size_t h = 0; h < height; ++h)
+        MakePairs(b, begin * s_.stride_h + h - s_.pad_top, c, channels, pairs + h * width_ * 32);
+      for (size_t i = begin; i < end; ++i)
+        RunDepthwiseRowAvx2(
+            {pairs + (i - begin) * s_.stride_h * width_ * 32, s_.stride_w / grid_ * 32, s_.out_w,
+             w_.units(), offsets_.data(), w_.Block(c / kQPanel), start_.data() + c, &out_, c,
+             channels,
+             static_cast<char*>(a_.y) +
+                 ((b * s_.out_h + i) * s_.out_w * s_.out_c + c) * out_.ElementSize(),
+             s_.out_c * out_.ElementSize()});
+    }
+  }
+
+ private:
+  // `h` has wrapped where it is negative.
+  void MakePairs(size_t b, size_t h, size_t c, size_t channels, int16_t* to) const {
+    const auto* x = static_cast<const uint8_t*>(a_.x.data);
+    MakePairsAvx2({h < s_.in_h ? x + (b * s_.in_h + h) * s_.in_w * s_.in_c + c : nullptr, s_.in_c,
+                   s_.in_w, channels, a_.x.is_signed, static_cast<uint8_t>(zero_),
+                   size_t{0} - s_.pad_left, grid_, s_.dilation_w, width_, to});
+  }
+
+  const QConvArgs& a_;
+  const QConvShape& s_;
+  const QDepthwiseWeights& w_;
+  const QOutput& out_;
+  size_t grid_, width_;  // pixels between pairs; pairs of a row
+  int32_t zero_;
+  std::vector<int32_t> offsets_, start_;
+};
 
 }  // namespace
 
 void QConvDepthwise(const QConvArgs& a, const QConvWeights& w, const QOutput& out,
                     const Threads& threads) {
   const QConvShape& s = a.shape;
-  const std::vector<int32_t> zero_sums = ZeroSums(a, w);
-  const std::vector<uint8_t> padding(s.in_c, static_cast<uint8_t>(a.x_zero));
-  const size_t rows = s.batch * s.out_h;
-  const size_t work = s.out_w * s.out_c * s.taps();  // of a row
-  threads.For(rows, std::max<size_t>((1 << 17) / std::max<size_t>(work, 1), 1),
-              [&](size_t begin, size_t end) {
-                // an odd last tap is paired with one whose weights are zero
-                std::vector<const uint8_t*> taps(2 * w.tap_pairs(), padding.data());
-                QDepthwisePixel pixel{taps.data(),      a.x.is_signed, s.in_c, &w,
-                                      zero_sums.data(), &out,          nullptr};
-                for (size_t row = begin; row < end; ++row)
-                  RunRow(a, w, out, row, padding.data(), pixel, taps.data());
-              });
+  const Depthwise kernel(a, w.channels(), out);
+  const size_t workers =
+      s.batch * s.out_h * s.out_w * s.out_c * s.taps() < kSerialWork ? 1 : threads.count();
+  // blocks of an image, as many for each thread
+  const size_t blocks = DivideUp(s.out_h, std::min(kernel.RowsThatFit(), s.out_h));
+  const size_t cuts = std::min(DivideUp(s.batch * blocks, workers) * workers / s.batch, s.out_h);
+  const size_t parts = std::max(cuts, blocks);
+  const auto run = [&](size_t task, size_t) {
+    const size_t part = task % parts;
+    kernel.Run(task / parts, s.out_h * part / parts, s.out_h * (part + 1) / parts);
+  };
+  if (workers == 1)
+    for (size_t i = 0; i < s.batch * parts; ++i) run(i, 0);
+  else
+    threads.Each(s.batch * parts, run);
 }
 
 }  // namespace mezzo

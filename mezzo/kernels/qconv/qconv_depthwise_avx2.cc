@@ -1,6 +1,6 @@
-// Two taps at a time: bytes of both are interleaved, widened, and vpmaddwd adds their products.
 #include <immintrin.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "mezzo/kernels/qconv/qconv_depthwise.h"
@@ -9,74 +9,106 @@
 namespace mezzo {
 namespace {
 
-template <bool kSigned>
-inline __m256i Widened(__m128i bytes) {
-  return kSigned ? _mm256_cvtepi8_epi16(bytes) : _mm256_cvtepu8_epi16(bytes);
-}
+constexpr int kPixels = 4;  // at once
 
-// Sums of channels c..c+15 over all taps. kPairs > 0 is the number of pairs where known.
-template <bool kSigned, int kPairs>
-inline void Sum(const uint8_t* const* taps, size_t c, size_t pairs, const int16_t* w, __m256i& acc0,
-                __m256i& acc1) {
-  if (kPairs) pairs = kPairs;
-  acc0 = acc1 = _mm256_setzero_si256();
-#pragma GCC unroll 5
-  for (size_t p = 0; p < pairs; ++p) {
-    const auto* wp = reinterpret_cast<const __m256i*>(w + 32 * p);
-    const __m128i a = _mm_loadu_si128(reinterpret_cast<const __m128i*>(taps[2 * p] + c));
-    const __m128i b = _mm_loadu_si128(reinterpret_cast<const __m128i*>(taps[2 * p + 1] + c));
-    const __m256i x0 = Widened<kSigned>(_mm_unpacklo_epi8(a, b));
-    const __m256i x1 = Widened<kSigned>(_mm_unpackhi_epi8(a, b));
-    acc0 = _mm256_add_epi32(acc0, _mm256_madd_epi16(x0, _mm256_loadu_si256(wp)));
-    acc1 = _mm256_add_epi32(acc1, _mm256_madd_epi16(x1, _mm256_loadu_si256(wp + 1)));
+inline __m256i Load(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
+
+// Sixteen sums of each of some pixels.
+struct Sums {
+  __m256i at[kPixels][2];
+};
+
+// kUnits > 0 is the number of units where known.
+template <int kUnits>
+MEZZO_INLINE inline Sums SumsOf(const QDepthwiseRow& r, const int16_t* const (&pixel)[kPixels]) {
+  const size_t units = kUnits ? kUnits : r.units;
+  Sums sums;
+  Unrolled<kPixels>([&](auto p) MEZZO_INLINE {
+    sums.at[p][0] = Load(r.start);
+    sums.at[p][1] = Load(r.start + 8);
+  });
+#pragma GCC unroll 6
+  for (size_t u = 0; u < units; ++u) {
+    const __m256i w0 = Load(r.w + 32 * u), w1 = Load(r.w + 32 * u + 16);
+    const int32_t offset = r.offsets[u];
+    Unrolled<kPixels>([&](auto p) MEZZO_INLINE {
+      MultiplyAddAvx2(sums.at[p][0], w0, Load(pixel[p] + offset));
+      MultiplyAddAvx2(sums.at[p][1], w1, Load(pixel[p] + offset + 16));
+    });
   }
+  return sums;
 }
 
-template <bool kSigned, int kPairs>
-void RunPixel(const QDepthwisePixel& px) {
-  const size_t pairs = px.w->tap_pairs();
-  char* y = static_cast<char*>(px.y);
-  for (size_t c = 0; c < px.channels; c += 16) {
-    const size_t cols = std::min<size_t>(16, px.channels - c);
-    __m256i acc0, acc1;
-    if (cols == 16) {
-      Sum<kSigned, kPairs>(px.taps, c, pairs, px.w->Pairs(c / 16, 0), acc0, acc1);
-    } else {  // may not read past the last pixel: one pair at a time from a copy
-      acc0 = acc1 = _mm256_setzero_si256();
-      for (size_t p = 0; p < pairs; ++p) {
-        uint8_t copy[2][16] = {};
-        std::memcpy(copy[0], px.taps[2 * p] + c, cols);
-        std::memcpy(copy[1], px.taps[2 * p + 1] + c, cols);
-        const uint8_t* const two[] = {copy[0], copy[1]};
-        __m256i s0, s1;
-        Sum<kSigned, 1>(two, 0, 1, px.w->Pairs(c / 16, p), s0, s1);
-        acc0 = _mm256_add_epi32(acc0, s0);
-        acc1 = _mm256_add_epi32(acc1, s1);
-      }
+MEZZO_INLINE inline void StoreCodes(const QDepthwiseRow& r, const Sums& s,
+                                    char* const (&y)[kPixels]) {
+  Unrolled<kPixels / 2>([&](auto i) MEZZO_INLINE {
+    constexpr int p = 2 * i;
+    const __m256i codes = CodesOf32Avx2(*r.out, r.channel, r.channel + 8, r.channel, r.channel + 8,
+                                        s.at[p][0], s.at[p][1], s.at[p + 1][0], s.at[p + 1][1]);
+    if (r.channels == kQPanel) {
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(y[p]), _mm256_castsi256_si128(codes));
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(y[p + 1]), _mm256_extracti128_si256(codes, 1));
+    } else {
+      alignas(32) char bytes[32];
+      _mm256_store_si256(reinterpret_cast<__m256i*>(bytes), codes);
+      std::memcpy(y[p], bytes, r.channels);
+      std::memcpy(y[p + 1], bytes + 16, r.channels);
     }
-    const auto* zero = reinterpret_cast<const __m256i*>(px.zero_sums + c);
-    acc0 = _mm256_sub_epi32(acc0, _mm256_loadu_si256(zero));
-    acc1 = _mm256_sub_epi32(acc1, _mm256_loadu_si256(zero + 1));
-    StoreOutputAvx2(*px.out, c, acc0, acc1, cols, y + c * px.out->ElementSize());
+  });
+}
+
+void StoreWords(const QDepthwiseRow& r, const Sums& s, char* const (&y)[kPixels]) {
+  for (int p = 0; p < kPixels; ++p) {
+    alignas(32) int32_t words[16];
+    for (int v = 0; v < 2; ++v)
+      _mm256_store_si256(
+          reinterpret_cast<__m256i*>(words) + v,
+          r.out->kind == QOutput::Kind::kInt32
+              ? s.at[p][v]
+              : _mm256_castps_si256(ScaledAvx2(*r.out, r.channel + 8 * v, s.at[p][v])));
+    std::memcpy(y[p], words, 4 * r.channels);
   }
 }
 
-template <bool kSigned>
-void RunPixelOf(const QDepthwisePixel& px) {
-  switch (px.w->tap_pairs()) {
-    case 5:
-      return RunPixel<kSigned, 5>(px);  // 3 x 3
-    case 13:
-      return RunPixel<kSigned, 13>(px);  // 5 x 5
-    default:
-      return RunPixel<kSigned, 0>(px);
+template <int kUnits>
+void Row(const QDepthwiseRow& r) {
+  const bool codes = r.out->ElementSize() == 1;
+  for (size_t i = 0; i < r.count; i += kPixels) {
+    const int16_t* x[kPixels];
+    char* y[kPixels];
+    Unrolled<kPixels>([&](auto p) MEZZO_INLINE {
+      const size_t at = std::min(i + p, r.count - 1);  // the last one may be done again
+      x[p] = r.x + at * r.step;
+      y[p] = r.y + at * r.y_step;
+    });
+    const Sums sums = SumsOf<kUnits>(r, x);
+    codes ? StoreCodes(r, sums, y) : StoreWords(r, Sums(sums), y);
   }
 }
 
 }  // namespace
 
-void RunDepthwisePixelAvx2(const QDepthwisePixel& px) {
-  px.is_signed ? RunPixelOf<true>(px) : RunPixelOf<false>(px);
+void RunDepthwiseRowAvx2(const QDepthwiseRow& r) { r.units == 6 ? Row<6>(r) : Row<0>(r); }
+
+void MakePairsAvx2(const QPairsOfRow& r) {
+  const __m128i flip = _mm_set1_epi8(r.is_signed ? static_cast<char>(0x80) : 0);
+  const __m128i zero = _mm_set1_epi8(static_cast<char>(r.zero));
+  const auto codes = [&](size_t pixel) {
+    if (!r.x || pixel >= r.pixels) return zero;
+    const uint8_t* from = r.x + pixel * r.pixel;
+    if (r.channels == kQPanel)
+      return _mm_xor_si128(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)), flip);
+    alignas(16) uint8_t some[16] = {};
+    std::memcpy(some, from, r.channels);
+    return _mm_xor_si128(_mm_load_si128(reinterpret_cast<const __m128i*>(some)), flip);
+  };
+  for (size_t i = 0; i < r.count; ++i) {
+    const size_t at = r.first + i * r.step;
+    const __m128i a = codes(at), b = codes(at + r.distance);
+    auto* to = reinterpret_cast<__m256i*>(r.to + 32 * i);
+    _mm256_store_si256(to, _mm256_cvtepu8_epi16(_mm_unpacklo_epi8(a, b)));
+    _mm256_store_si256(to + 1, _mm256_cvtepu8_epi16(_mm_unpackhi_epi8(a, b)));
+  }
 }
 
 }  // namespace mezzo

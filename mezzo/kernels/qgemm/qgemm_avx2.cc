@@ -20,15 +20,6 @@ inline __m256i LoadWeights(const int16_t* w) {
   return _mm256_load_si256(reinterpret_cast<const __m256i*>(w));
 }
 
-// acc += x * w. Written out because the tile fills the register file to the last one, and compilers
-// that may reorder the products spill sums.
-[[gnu::always_inline]] inline void MultiplyAdd(__m256i& acc, __m256i x, __m256i w) {
-  __m256i product;
-  asm("vpmaddwd %[w], %[x], %[p]\n\tvpaddd %[p], %[acc], %[acc]"
-      : [acc] "+x"(acc), [p] "=&x"(product)
-      : [x] "x"(x), [w] "x"(w));
-}
-
 // acc[r][v] = the sums of row r and columns 8v..8v+7.
 template <int R, int V, class W>
 [[gnu::always_inline]] inline void Dot(const int16_t* x, size_t stride, size_t pairs, const W* w,
@@ -50,7 +41,7 @@ template <int R, int V, class W>
       std::memcpy(&pair, row[r] + 2 * k, sizeof(pair));
       const __m256i xv = _mm256_set1_epi32(pair);
 #pragma GCC unroll 2
-      for (int v = 0; v < V; ++v) MultiplyAdd(acc[r][v], xv, wv[v]);
+      for (int v = 0; v < V; ++v) MultiplyAddAvx2(acc[r][v], xv, wv[v]);
     }
   }
 }

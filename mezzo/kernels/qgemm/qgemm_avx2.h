@@ -5,12 +5,33 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "mezzo/kernels/qgemm/qgemm.h"
 
 namespace mezzo {
 
-// float(acc + bias) * scale (+ offset) of columns n..n+7.
+#define MEZZO_INLINE __attribute__((always_inline))
+
+// f(0), ..., f(N - 1) with constants, so that arrays indexed by them stay in registers.
+template <int N, class F>
+MEZZO_INLINE inline void Unrolled(const F& f) {
+  [&]<int... i>(std::integer_sequence<int, i...>) MEZZO_INLINE {
+    (f(std::integral_constant<int, i>()), ...);
+  }
+  (std::make_integer_sequence<int, N>());
+}
+
+// acc += the products of pairs of 16-bit numbers. Written out because tiles fill the register file,
+// and compilers that may reorder the products spill sums.
+MEZZO_INLINE inline void MultiplyAddAvx2(__m256i& acc, __m256i x, __m256i w) {
+  __m256i product;
+  asm("vpmaddwd %[w], %[x], %[p]\n\tvpaddd %[p], %[acc], %[acc]"
+      : [acc] "+x"(acc), [p] "=&x"(product)
+      : [x] "x"(x), [w] "xm"(w));
+}
+
+// sum * scale (+ offset) of columns n..n+7; the sums include the biases.
 [[gnu::always_inline]] inline __m256 ScaledAvx2(const QOutput& out, size_t n, __m256i sum) {
   __m256 v = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), _mm256_loadu_ps(out.scale.data() + n));
   if (out.has_offset) v = _mm256_add_ps(v, _mm256_loadu_ps(out.offset.data() + n));
@@ -31,6 +52,27 @@ namespace mezzo {
   const __m256i words = _mm256_permute4x64_epi64(
       _mm256_packus_epi32(_mm256_and_si256(lo, mask), _mm256_and_si256(hi, mask)), 0xd8);
   return _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
+}
+
+// Codes of four vectors of sums (biases included), of columns na..na+7 and so on, in order. Values
+// below what an int32 holds become its least one, which saturates to the same later; those above
+// are cut off before.
+[[gnu::always_inline]] inline __m256i CodesOf32Avx2(const QOutput& out, size_t na, size_t nb,
+                                                    size_t nc, size_t nd, __m256i a, __m256i b,
+                                                    __m256i c, __m256i d) {
+  const __m256 hi = _mm256_set1_ps(static_cast<float>(out.hi - out.zero_point));
+  const __m256i zero = _mm256_set1_epi16(static_cast<int16_t>(out.zero_point));
+  const __m256i lo = _mm256_set1_epi8(static_cast<char>(out.lo));
+  a = _mm256_cvtps_epi32(_mm256_min_ps(ScaledAvx2(out, na, a), hi));
+  b = _mm256_cvtps_epi32(_mm256_min_ps(ScaledAvx2(out, nb, b), hi));
+  c = _mm256_cvtps_epi32(_mm256_min_ps(ScaledAvx2(out, nc, c), hi));
+  d = _mm256_cvtps_epi32(_mm256_min_ps(ScaledAvx2(out, nd, d), hi));
+  const __m256i ab = _mm256_adds_epi16(_mm256_packs_epi32(a, b), zero);
+  const __m256i cd = _mm256_adds_epi16(_mm256_packs_epi32(c, d), zero);
+  const __m256i codes = out.kind == QOutput::Kind::kInt8
+                            ? _mm256_max_epi8(_mm256_packs_epi16(ab, cd), lo)
+                            : _mm256_max_epu8(_mm256_packus_epi16(ab, cd), lo);
+  return _mm256_permutevar8x32_epi32(codes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
 }
 
 // acc0 and acc1 are the sums of columns n..n+7 and n+8..n+15 of `out`; the first `cols` are

@@ -4,8 +4,8 @@
 
 #include <algorithm>
 #include <cstring>
-#include <utility>
 
+#include "mezzo/kernels/qgemm/qgemm_avx2.h"
 #include "mezzo/kernels/qgemm/quads_product.h"
 
 namespace mezzo {
@@ -14,18 +14,6 @@ namespace {
 constexpr int kRows = 4;
 
 alignas(32) constexpr int16_t kOnes[16] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
-
-#define MEZZO_INLINE __attribute__((always_inline))
-
-template <int i>
-using Constant = std::integral_constant<int, i>;
-
-// f(0), ..., f(N - 1) with constants, so that arrays indexed by them stay in registers.
-template <int N, class F>
-MEZZO_INLINE inline void Each(const F& f) {
-  [&]<int... i>(std::integer_sequence<int, i...>) MEZZO_INLINE { (f(Constant<i>()), ...); }
-  (std::make_integer_sequence<int, N>());
-}
 
 // Sums of R rows and 8 * V columns.
 template <int R, int V>
@@ -61,49 +49,23 @@ MEZZO_INLINE inline void Add(const uint8_t* const (&row)[R], const int32_t* offs
                              const int8_t* w, size_t steps, Sums<R, V>& acc) {
   for (; steps > 0; --steps, offsets += G, w += 64 * G) {
     Sums<G, V> wv;
-    Each<G>([&](auto g) MEZZO_INLINE {
-      Each<V>([&](auto v) MEZZO_INLINE {
+    Unrolled<G>([&](auto g) MEZZO_INLINE {
+      Unrolled<V>([&](auto v) MEZZO_INLINE {
         wv.at[g][v] = _mm256_load_si256(reinterpret_cast<const __m256i*>(w) + 2 * g + v);
       });
     });
-    Each<R>([&](auto r) MEZZO_INLINE {
+    Unrolled<R>([&](auto r) MEZZO_INLINE {
       __m256i words[V];
-      Each<G>([&](auto g) MEZZO_INLINE {
+      Unrolled<G>([&](auto g) MEZZO_INLINE {
         const __m256i x = Broadcast(row[r] + offsets[g]);
-        Each<V>([&](auto v) MEZZO_INLINE {
+        Unrolled<V>([&](auto v) MEZZO_INLINE {
           const __m256i products = Products(x, wv.at[g][v]);
           words[v] = g == 0 ? products : _mm256_add_epi16(words[v], products);
         });
       });
-      Each<V>([&](auto v) MEZZO_INLINE { AddWidened(acc.at[r][v], words[v]); });
+      Unrolled<V>([&](auto v) MEZZO_INLINE { AddWidened(acc.at[r][v], words[v]); });
     });
   }
-}
-
-// The output stage, bias excepted.
-MEZZO_INLINE inline __m256 Scaled(const QOutput& out, size_t n, __m256i sum) {
-  __m256 v = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), _mm256_loadu_ps(out.scale.data() + n));
-  if (out.has_offset) v = _mm256_add_ps(v, _mm256_loadu_ps(out.offset.data() + n));
-  return v;
-}
-
-// Codes less the zero point. Values below what an int32 holds become its least one, which
-// saturates to the same later; those above are cut off before.
-MEZZO_INLINE inline __m256i Rounded(const QOutput& out, size_t n, __m256i sum) {
-  const __m256 hi = _mm256_set1_ps(static_cast<float>(out.hi - out.zero_point));
-  return _mm256_cvtps_epi32(_mm256_min_ps(Scaled(out, n, sum), hi));
-}
-
-// Codes of four vectors, a row of 8 or half a row of 16 each, in order.
-MEZZO_INLINE inline __m256i Bytes(const QOutput& out, __m256i a, __m256i b, __m256i c, __m256i d) {
-  const __m256i zero = _mm256_set1_epi16(static_cast<int16_t>(out.zero_point));
-  const __m256i lo = _mm256_set1_epi8(static_cast<char>(out.lo));
-  const __m256i ab = _mm256_adds_epi16(_mm256_packs_epi32(a, b), zero);
-  const __m256i cd = _mm256_adds_epi16(_mm256_packs_epi32(c, d), zero);
-  const __m256i bytes = out.kind == QOutput::Kind::kInt8
-                            ? _mm256_max_epi8(_mm256_packs_epi16(ab, cd), lo)
-                            : _mm256_max_epu8(_mm256_packus_epi16(ab, cd), lo);
-  return _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
 }
 
 // Writes the first `count` of R rows, `bytes` of each, `pitch` apart in `from`.
@@ -117,19 +79,19 @@ MEZZO_INLINE inline void StoreRows(const QuadStrip& s, const void* from, size_t 
 template <int R, int V>
 MEZZO_INLINE inline void StoreCodes(const QuadStrip& s, const Sums<R, V>& acc, size_t count,
                                     char* y) {
-  const auto vector = [&](auto i) MEZZO_INLINE {
-    constexpr int at = std::min<int>(i, R * V - 1);  // past the last one it is repeated
-    return Rounded(*s.out, s.channel + 8 * (at % V), acc.at[at / V][at % V]);
-  };
-  constexpr int kPacks = (R * V + 3) / 4;
+  constexpr int kPacks = (R * V + 3) / 4, kLast = R * V - 1;  // past the last, it is repeated
   __m256i codes[kPacks];
-  Each<kPacks>([&](auto i) MEZZO_INLINE {
-    codes[i] = Bytes(*s.out, vector(Constant<4 * i>()), vector(Constant<4 * i + 1>()),
-                     vector(Constant<4 * i + 2>()), vector(Constant<4 * i + 3>()));
+  Unrolled<kPacks>([&](auto i) MEZZO_INLINE {
+    constexpr int a = 4 * i, b = std::min(a + 1, kLast), c = std::min(a + 2, kLast),
+                  d = std::min(a + 3, kLast);
+    const size_t n = s.channel;
+    codes[i] = CodesOf32Avx2(*s.out, n + a % V * 8, n + b % V * 8, n + c % V * 8, n + d % V * 8,
+                             acc.at[a / V][a % V], acc.at[b / V][b % V], acc.at[c / V][c % V],
+                             acc.at[d / V][d % V]);
   });
   if constexpr (R == kRows && V == 2) {
     if (s.cols == kQPanel && count >= R) {
-      Each<R>([&](auto r) MEZZO_INLINE {
+      Unrolled<R>([&](auto r) MEZZO_INLINE {
         _mm_storeu_si128(reinterpret_cast<__m128i*>(y + r * s.y_step),
                          r % 2 ? _mm256_extracti128_si256(codes[r / 2], 1)
                                : _mm256_castsi256_si128(codes[r / 2]));
@@ -138,7 +100,7 @@ MEZZO_INLINE inline void StoreCodes(const QuadStrip& s, const Sums<R, V>& acc, s
     }
   }
   alignas(32) uint8_t rows[32 * kPacks];
-  Each<kPacks>([&](auto i) MEZZO_INLINE {
+  Unrolled<kPacks>([&](auto i) MEZZO_INLINE {
     _mm256_store_si256(reinterpret_cast<__m256i*>(rows) + i, codes[i]);
   });
   StoreRows<R>(s, rows, 8 * V, s.cols, count, y);
@@ -148,11 +110,12 @@ template <int R, int V>
 MEZZO_INLINE inline void StoreWords(const QuadStrip& s, const Sums<R, V>& acc, size_t count,
                                     char* y) {
   alignas(32) int32_t words[R][8 * V];
-  Each<R>([&](auto r) MEZZO_INLINE {
-    Each<V>([&](auto v) MEZZO_INLINE {
-      const __m256i w = s.out->kind == QOutput::Kind::kInt32
-                            ? acc.at[r][v]
-                            : _mm256_castps_si256(Scaled(*s.out, s.channel + 8 * v, acc.at[r][v]));
+  Unrolled<R>([&](auto r) MEZZO_INLINE {
+    Unrolled<V>([&](auto v) MEZZO_INLINE {
+      const __m256i w =
+          s.out->kind == QOutput::Kind::kInt32
+              ? acc.at[r][v]
+              : _mm256_castps_si256(ScaledAvx2(*s.out, s.channel + 8 * v, acc.at[r][v]));
       _mm256_store_si256(reinterpret_cast<__m256i*>(words[r]) + v, w);
     });
   });
@@ -164,9 +127,9 @@ template <int R, int V>
 MEZZO_INLINE inline void Tile(const QuadStrip& s, size_t first) {
   const uint8_t* row[R];
   Sums<R, V> acc;
-  Each<R>([&](auto r) MEZZO_INLINE {
+  Unrolled<R>([&](auto r) MEZZO_INLINE {
     row[r] = s.rows[first + r];
-    Each<V>([&](auto v) MEZZO_INLINE {
+    Unrolled<V>([&](auto v) MEZZO_INLINE {
       acc.at[r][v] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(s.start) + v);
     });
   });
