@@ -14,7 +14,7 @@ std::shared_ptr<T> AlignedZeros(size_t n) {
   constexpr std::align_val_t kAlign{64};
   void* p = ::operator new(n * sizeof(T) + 64, kAlign);
   std::memset(p, 0, n * sizeof(T) + 64);
-  return {static_cast<T*>(p), [](T* q) { ::operator delete(q, std::align_val_t{64}); }};
+  return {static_cast<T*>(p), [](T* q) { ::operator delete (q, std::align_val_t{64}); }};
 }
 
 }  // namespace mezzo

@@ -21,7 +21,18 @@ void QBinary(const QBinaryArgs& args, const QBinaryParams& params) {
 }
 
 void QLut(const uint8_t* x, const QTable& table, uint8_t* y, size_t n) {
-  for (size_t i = 0; i < n; ++i) y[i] = table[x[i]];
+  for (size_t i = CurrentIsa() == Isa::kPlain ? 0 : QLutAvx2(x, table, y, n); i < n; ++i)
+    y[i] = table[x[i]];
+}
+
+void Quantize(const float* x, const QScale& s, uint8_t* y, size_t n) {
+  const size_t done = CurrentIsa() == Isa::kPlain ? 0 : QuantizeAvx2(x, s, y, n);
+  QuantizeRef(x + done, s, y + done, n - done);
+}
+
+void Dequantize(const uint8_t* x, const QScale& s, float* y, size_t n) {
+  const size_t done = CurrentIsa() == Isa::kPlain ? 0 : DequantizeAvx2(x, s, y, n);
+  DequantizeRef(x + done, s, y + done, n - done);
 }
 
 void QLutChannels(const uint8_t* x, const uint8_t* tables, size_t channels, uint8_t* y,

@@ -44,7 +44,26 @@ void QLut(const uint8_t* x, const QTable& table, uint8_t* y, size_t n);
 void QLutChannels(const uint8_t* x, const uint8_t* tables, size_t channels, uint8_t* y,
                   size_t rows);
 
+// One scale and zero point, of uint8 or int8 codes: value = scale * (code - zero).
+struct QScale {
+  float scale = 1;
+  int32_t zero = 0;
+  bool is_signed = false;
+  int32_t lo() const { return is_signed ? -128 : 0; }
+  int32_t hi() const { return is_signed ? 127 : 255; }
+};
+
+// y[i] = clamp(round_half_even(x[i] / scale) + zero); NaN gets the code of zero.
+void Quantize(const float* x, const QScale& s, uint8_t* y, size_t n);
+void QuantizeRef(const float* x, const QScale& s, uint8_t* y, size_t n);
+// y[i] = (x[i] - zero) * scale
+void Dequantize(const uint8_t* x, const QScale& s, float* y, size_t n);
+void DequantizeRef(const uint8_t* x, const QScale& s, float* y, size_t n);
+
 // The lines of one instruction set: the elements up to a whole number of vectors; returns how many.
 size_t QBinaryAvx2(const QBinaryArgs& args, const QBinaryParams& params);
+size_t QLutAvx2(const uint8_t* x, const QTable& table, uint8_t* y, size_t n);
+size_t QuantizeAvx2(const float* x, const QScale& s, uint8_t* y, size_t n);
+size_t DequantizeAvx2(const uint8_t* x, const QScale& s, float* y, size_t n);
 
 }  // namespace mezzo

@@ -16,4 +16,18 @@ void QBinaryRef(const QBinaryArgs& s, const QBinaryParams& p) {
   }
 }
 
+void QuantizeRef(const float* x, const QScale& s, uint8_t* y, size_t n) {
+  const auto lo = static_cast<float>(s.lo()), hi = static_cast<float>(s.hi());
+  for (size_t i = 0; i < n; ++i) {
+    const float code = std::nearbyint(x[i] / s.scale) + static_cast<float>(s.zero);
+    y[i] = static_cast<uint8_t>(static_cast<int32_t>(std::isnan(code) ? static_cast<float>(s.zero)
+                                                                      : std::clamp(code, lo, hi)));
+  }
+}
+
+void DequantizeRef(const uint8_t* x, const QScale& s, float* y, size_t n) {
+  const QCodes codes{x, s.is_signed};
+  for (size_t i = 0; i < n; ++i) y[i] = static_cast<float>(codes[i] - s.zero) * s.scale;
+}
+
 }  // namespace mezzo

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <iterator>
 #include <random>
 #include <vector>
 
@@ -47,6 +49,57 @@ TEST(QBinary, EqualsReferenceOnEveryTail) {
         ASSERT_EQ(got, want) << Name(isa) << " n " << n;
       }
   }
+}
+
+TEST(QLut, LooksUpEveryCodeOnEveryTail) {
+  std::mt19937 rng(4);
+  QTable table;
+  for (uint8_t& v : table) v = static_cast<uint8_t>(rng());
+  for (const Isa isa : SupportedIsas()) {
+    const ScopedIsa scoped(isa);
+    for (size_t n = 0; n <= 300; ++n) {
+      std::vector<uint8_t> x(n), y(n + 1, 0xa5);
+      for (size_t i = 0; i < n; ++i) x[i] = static_cast<uint8_t>(i);
+      QLut(x.data(), table, y.data(), n);
+      for (size_t i = 0; i < n; ++i) ASSERT_EQ(y[i], table[x[i]]) << Name(isa) << " " << i;
+      EXPECT_EQ(y[n], 0xa5) << "canary";
+    }
+  }
+}
+
+TEST(Quantize, EqualsReferenceOnEveryTail) {
+  std::mt19937 rng(5);
+  const float odd[] = {NAN, INFINITY, -INFINITY, 3e38f, -3e38f, -0.0f, 1e-45f};
+  for (const Isa isa : SupportedIsas()) {
+    const ScopedIsa scoped(isa);
+    for (size_t n = 0; n <= 70; ++n) {
+      const bool is_signed = rng() % 2;
+      const QScale s{static_cast<float>(rng() % 100 + 1) / 64.0f,
+                     static_cast<int32_t>(rng() % 256) - (is_signed ? 128 : 0), is_signed};
+      std::vector<float> x(n), back(n), want_back(n);
+      for (float& v : x)  // many halves of steps
+        v = rng() % 8
+                ? static_cast<float>(static_cast<int32_t>(rng() % 1200) - 600) * 0.5f * s.scale
+                : odd[rng() % std::size(odd)];
+      std::vector<uint8_t> want(n), got(n + 1, 0xa5);
+      QuantizeRef(x.data(), s, want.data(), n);
+      Quantize(x.data(), s, got.data(), n);
+      ASSERT_EQ(got.back(), 0xa5) << "canary";
+      got.pop_back();
+      ASSERT_EQ(got, want) << Name(isa) << " n " << n;
+      DequantizeRef(got.data(), s, want_back.data(), n);
+      Dequantize(got.data(), s, back.data(), n);
+      ASSERT_EQ(back, want_back);
+    }
+  }
+}
+
+// 2.5 and 3.5 steps round to the even 2 and 4.
+TEST(Quantize, ReferenceFollowsTheFormula) {
+  const std::vector<float> x{5, 7, NAN, 1e9f, -1e9f};
+  std::vector<uint8_t> y(x.size());
+  QuantizeRef(x.data(), {2, 10, false}, y.data(), x.size());
+  EXPECT_EQ(y, (std::vector<uint8_t>{12, 14, 10, 255, 0}));
 }
 
 // 0.5 * 1 + 0.25 * 8 = 2.5 to the even 2; as a product 0.5 * 8 = 4.

@@ -54,25 +54,29 @@ MEZZO_INLINE inline void MultiplyAddAvx2(__m256i& acc, __m256i x, __m256i w) {
   return _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
 }
 
-// Codes of four vectors of sums (biases included), of columns na..na+7 and so on, in order. Values
-// below what an int32 holds become its least one, which saturates to the same later; those above
-// are cut off before.
-[[gnu::always_inline]] inline __m256i CodesOf32Avx2(const QOutput& out, size_t na, size_t nb,
-                                                    size_t nc, size_t nd, __m256i a, __m256i b,
-                                                    __m256i c, __m256i d) {
-  const __m256 hi = _mm256_set1_ps(static_cast<float>(out.hi - out.zero_point));
-  const __m256i zero = _mm256_set1_epi16(static_cast<int16_t>(out.zero_point));
-  const __m256i lo = _mm256_set1_epi8(static_cast<char>(out.lo));
-  a = _mm256_cvtps_epi32(_mm256_min_ps(ScaledAvx2(out, na, a), hi));
-  b = _mm256_cvtps_epi32(_mm256_min_ps(ScaledAvx2(out, nb, b), hi));
-  c = _mm256_cvtps_epi32(_mm256_min_ps(ScaledAvx2(out, nc, c), hi));
-  d = _mm256_cvtps_epi32(_mm256_min_ps(ScaledAvx2(out, nd, d), hi));
-  const __m256i ab = _mm256_adds_epi16(_mm256_packs_epi32(a, b), zero);
-  const __m256i cd = _mm256_adds_epi16(_mm256_packs_epi32(c, d), zero);
-  const __m256i codes = out.kind == QOutput::Kind::kInt8
-                            ? _mm256_max_epi8(_mm256_packs_epi16(ab, cd), lo)
-                            : _mm256_max_epu8(_mm256_packus_epi16(ab, cd), lo);
+// Codes of four vectors of rounded values less their zero point, in order. Values outside of 32
+// bits must have been cut off above; below, the conversion has made them the least int32, which
+// saturates to the same.
+MEZZO_INLINE inline __m256i PackedAvx2(__m256i a, __m256i b, __m256i c, __m256i d, int32_t zero,
+                                       int32_t lo, bool is_signed) {
+  const __m256i zeros = _mm256_set1_epi16(static_cast<int16_t>(zero));
+  const __m256i least = _mm256_set1_epi8(static_cast<char>(lo));
+  const __m256i ab = _mm256_adds_epi16(_mm256_packs_epi32(a, b), zeros);
+  const __m256i cd = _mm256_adds_epi16(_mm256_packs_epi32(c, d), zeros);
+  const __m256i codes = is_signed ? _mm256_max_epi8(_mm256_packs_epi16(ab, cd), least)
+                                  : _mm256_max_epu8(_mm256_packus_epi16(ab, cd), least);
   return _mm256_permutevar8x32_epi32(codes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+}
+
+// Codes of four vectors of sums (biases included), of columns na..na+7 and so on, in order.
+MEZZO_INLINE inline __m256i CodesOf32Avx2(const QOutput& out, size_t na, size_t nb, size_t nc,
+                                          size_t nd, __m256i a, __m256i b, __m256i c, __m256i d) {
+  const __m256 hi = _mm256_set1_ps(static_cast<float>(out.hi - out.zero_point));
+  const auto rounded = [&](size_t n, __m256i sum) MEZZO_INLINE {
+    return _mm256_cvtps_epi32(_mm256_min_ps(ScaledAvx2(out, n, sum), hi));
+  };
+  return PackedAvx2(rounded(na, a), rounded(nb, b), rounded(nc, c), rounded(nd, d), out.zero_point,
+                    out.lo, out.kind == QOutput::Kind::kInt8);
 }
 
 // acc0 and acc1 are the sums of columns n..n+7 and n+8..n+15 of `out`; the first `cols` are

@@ -10,7 +10,8 @@ namespace mezzo::vmath {
 template <size_t N>
 inline F8 Polynomial(F8 x, const float (&c)[N]) {
   F8 y = Splat(c[N - 1]);
-  for (size_t i = N - 1; i-- > 0;) y = y * x + c[i];
+#pragma GCC unroll 16
+  for (int i = static_cast<int>(N) - 2; i >= 0; --i) y = y * x + c[i];
   return y;
 }
 

@@ -2,10 +2,10 @@
 // rounding half to even, saturating.
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <limits>
+#include <type_traits>
 
-#include "mezzo/kernels/vmath/vector.h"
+#include "mezzo/kernels/qelementwise/qelementwise.h"
 #include "mezzo/runtime/ops/families.h"
 #include "mezzo/runtime/ops/op_util.h"
 
@@ -65,37 +65,21 @@ Code Encode(float x, float scale, Code zero) {
   return static_cast<Code>(std::isnan(q) ? zero : std::clamp(q, kLow, kHigh));
 }
 
-// Encode for a whole row with one scale, eight elements at a time.
+// Encode for a whole row with one scale.
 template <class Code>
 void EncodeRow(const float* x, int64_t n, float scale, Code zero, Code* y) {
-  const float low = static_cast<float>(std::numeric_limits<Code>::min()) - static_cast<float>(zero),
-              high =
-                  static_cast<float>(std::numeric_limits<Code>::max()) - static_cast<float>(zero);
-  int64_t i = 0;
-  for (; i + 8 <= n; i += 8) {
-    vmath::F8 v = vmath::Load(x + i) / scale;
-    v = v != v ? vmath::Splat(0.0f) : v;  // NaN gets the code of zero
-    v = vmath::RoundEven(vmath::Min(vmath::Max(v, vmath::Splat(low)), vmath::Splat(high)));
-    const vmath::I8 code = __builtin_convertvector(v, vmath::I8) + int32_t{zero};
-    typedef Code Codes __attribute__((vector_size(8 * sizeof(Code))));
-    const Codes out = __builtin_convertvector(code, Codes);
-    std::memcpy(y + i, &out, sizeof(out));
-  }
-  for (; i < n; ++i) y[i] = Encode(x[i], scale, zero);
+  if constexpr (sizeof(Code) == 1)
+    Quantize(x, {scale, zero, std::is_signed_v<Code>}, reinterpret_cast<uint8_t*>(y),
+             static_cast<size_t>(n));
+  else
+    for (int64_t i = 0; i < n; ++i) y[i] = Encode(x[i], scale, zero);
 }
 
-// scale * (code - zero) for a whole row with one scale, eight elements at a time.
+// scale * (code - zero) for a whole row with one scale.
 template <class Code>
 void DecodeRow(const Code* x, int64_t n, float scale, Code zero, float* y) {
-  int64_t i = 0;
-  for (; i + 8 <= n; i += 8) {
-    typedef Code Codes __attribute__((vector_size(8)));
-    Codes codes;
-    std::memcpy(&codes, x + i, sizeof(codes));
-    const vmath::I8 apart = __builtin_convertvector(codes, vmath::I8) - int32_t{zero};
-    vmath::Store<float>(y + i, __builtin_convertvector(apart, vmath::F8) * scale);
-  }
-  for (; i < n; ++i) y[i] = static_cast<float>(x[i] - zero) * scale;
+  Dequantize(reinterpret_cast<const uint8_t*>(x), {scale, zero, std::is_signed_v<Code>}, y,
+             static_cast<size_t>(n));
 }
 
 // A tensor under one scale lies as it likes, others in the plain layout.
