@@ -8,16 +8,38 @@
 namespace mezzo {
 namespace {
 
+// C: the codes' type.
+template <class C, class W>
+void FillPanels(W* out, const C* w, size_t depth, size_t cols, size_t row_stride, size_t col_stride,
+                std::span<const int32_t> zero) {
+  const size_t pairs = (depth + 1) / 2;
+  for (size_t first = 0; first < cols; first += kQPanel, out += pairs * 2 * kQPanel) {
+    const size_t count = std::min(kQPanel, cols - first);
+    int32_t z[kQPanel] = {};
+    for (size_t n = 0; n < count && !zero.empty(); ++n)
+      z[n] = zero[zero.size() == 1 ? 0 : first + n];
+    const C* panel = w + first * col_stride;
+    if (row_stride == 1) {  // columns lie side by side in memory
+      for (size_t n = 0; n < count; ++n)
+        for (size_t k = 0; k < depth; ++k)
+          out[k / 2 * 2 * kQPanel + 2 * n + k % 2] =
+              static_cast<W>(panel[n * col_stride + k] - z[n]);
+      continue;
+    }
+    for (size_t k = 0; k < depth; ++k)
+      for (size_t n = 0; n < count; ++n)
+        out[k / 2 * 2 * kQPanel + 2 * n + k % 2] =
+            static_cast<W>(panel[k * row_stride + n * col_stride] - z[n]);
+  }
+}
+
 template <class W>
 void FillPanels(W* out, QCodes w, size_t depth, size_t cols, size_t row_stride, size_t col_stride,
                 std::span<const int32_t> zero) {
-  const size_t pairs = (depth + 1) / 2;
-  for (size_t n = 0; n < cols; ++n) {
-    const int32_t z = zero.empty() ? 0 : zero[zero.size() == 1 ? 0 : n];
-    W* column = out + n / kQPanel * pairs * 2 * kQPanel + n % kQPanel * 2;
-    for (size_t k = 0; k < depth; ++k)
-      column[k / 2 * 2 * kQPanel + k % 2] = static_cast<W>(w[k * row_stride + n * col_stride] - z);
-  }
+  if (w.is_signed)
+    FillPanels(out, static_cast<const int8_t*>(w.data), depth, cols, row_stride, col_stride, zero);
+  else
+    FillPanels(out, static_cast<const uint8_t*>(w.data), depth, cols, row_stride, col_stride, zero);
 }
 
 void Pad(std::vector<float>& to, std::span<const float> from, size_t cols, size_t padded) {

@@ -1,12 +1,12 @@
 // Normalizations with one mean and variance per channel or sample and channel: BatchNormalization,
-// InstanceNormalization, GroupNormalization; and LRN. Sums run in double, in the order of the
-// pixels.
+// InstanceNormalization, GroupNormalization; and LRN. Sums run in double, in an order that
+// depends on nothing but their length.
 #include "mezzo/runtime/ops/norm.h"
 
 #include <algorithm>
 #include <cmath>
 
-#include "mezzo/kernels/vmath/vector.h"
+#include "mezzo/kernels/vmath/vmath.h"
 #include "mezzo/runtime/ops/families.h"
 #include "mezzo/runtime/ops/float_io.h"
 #include "mezzo/runtime/ops/op_util.h"
@@ -159,10 +159,12 @@ void Lrn(OpContext& ctx) {
 }  // namespace
 
 Moments MomentsOf(const float* x, int64_t n) {
-  double sum = 0, squares = 0;
-  for (int64_t i = 0; i < n; ++i) sum += x[i];
-  const double mean = sum / static_cast<double>(n);
-  for (int64_t i = 0; i < n; ++i) squares += (x[i] - mean) * (x[i] - mean);
+  const auto count = static_cast<size_t>(n);
+  const double mean = vmath::SumOf(x, count) / static_cast<double>(n);
+  // zeros behind the last element would count, so it is done apart
+  const size_t whole = count / 8 * 8;
+  double squares = vmath::SumOf(x, whole, [&](auto v) { return (v - mean) * (v - mean); });
+  for (size_t i = whole; i < count; ++i) squares += (x[i] - mean) * (x[i] - mean);
   return {mean, squares / static_cast<double>(n)};
 }
 

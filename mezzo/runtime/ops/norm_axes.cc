@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "mezzo/kernels/vmath/rows.h"
+#include "mezzo/kernels/vmath/vmath.h"
 #include "mezzo/runtime/ops/float_io.h"
 #include "mezzo/runtime/ops/norm.h"
 #include "mezzo/runtime/ops/op_util.h"
@@ -15,8 +16,13 @@ CenterAndFactor LayerNormRow(const float* x, const float* scale, const float* bi
   const Moments m = MomentsOf(x, n);
   const auto center = static_cast<float>(m.mean);
   const auto factor = static_cast<float>(1.0 / std::sqrt(m.variance + epsilon));
-  for (int64_t i = 0; i < n; ++i)
-    y[i] = (x[i] - center) * factor * (scale ? scale[i] : 1.0f) + (bias ? bias[i] : 0.0f);
+  const auto count = static_cast<size_t>(n);
+  const auto normal = [&](vmath::F8 v) { return (v - center) * factor; };
+  if (!scale)
+    vmath::Map(x, y, count, normal);
+  else
+    vmath::Map2(x, scale, y, count, [&](vmath::F8 v, vmath::F8 s) { return normal(v) * s; });
+  if (bias) vmath::Map2(y, bias, y, count, [](vmath::F8 v, vmath::F8 b) { return v + b; });
   return {center, factor};
 }
 
