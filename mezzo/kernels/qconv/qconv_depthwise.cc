@@ -89,10 +89,11 @@ void QConvDepthwise(const QConvArgs& a, const QConvWeights& w, const QOutput& ou
   const Depthwise kernel(a, w.channels(), out);
   const size_t workers =
       s.batch * s.out_h * s.out_w * s.out_c * s.taps() < kSerialWork ? 1 : threads.count();
-  // blocks of an image, as many for each thread
-  const size_t blocks = DivideUp(s.out_h, std::min(kernel.RowsThatFit(), s.out_h));
-  const size_t cuts = std::min(DivideUp(s.batch * blocks, workers) * workers / s.batch, s.out_h);
-  const size_t parts = std::max(cuts, blocks);
+  // parts of an image: several for each thread, so that one whose core is busy with something else
+  // takes fewer
+  const size_t fit = DivideUp(s.out_h, std::min(kernel.RowsThatFit(), s.out_h));
+  const size_t wanted = workers == 1 ? 1 : DivideUp(4 * workers, s.batch);
+  const size_t parts = std::min(std::max(fit, wanted), DivideUp(s.out_h, 2));
   const auto run = [&](size_t task, size_t) {
     const size_t part = task % parts;
     kernel.Run(task / parts, s.out_h * part / parts, s.out_h * (part + 1) / parts);

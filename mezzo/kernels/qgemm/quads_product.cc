@@ -27,24 +27,22 @@ struct Blocking {
   size_t block_rows, blocks, parts;
 };
 
-// The share of `threads` that is busy when n equal pieces are dealt out.
-double Balance(size_t n, size_t threads) {
-  return static_cast<double>(n) / static_cast<double>(DivideUp(n, threads) * threads);
-}
+// Several tasks for each thread, so that one whose core is busy with something else takes fewer.
+constexpr size_t kTasksPerThread = 4;
+// Rows below which reading the weights again for a block costs more than balance gains.
+constexpr size_t kMinRows = 48;
 
 Blocking Choose(const QuadProduct& p, size_t tile_rows, size_t threads) {
-  if (Work(p) < kSerialWork) threads = 1;
   const size_t unit = p.unit > 1 ? p.unit : tile_rows, units = DivideUp(p.rows, unit);
   // half of the second-level cache for x and y, the rest for weights
   const size_t bytes = unit * (p.row_bytes + p.w->cols() * p.out->ElementSize());
   const size_t fit = std::max<size_t>(Caches().l2 / 2 / bytes, 1);
-  const size_t rounds = DivideUp(units, fit * threads);
-  Blocking b{DivideUp(units, rounds * threads), 0, 1};
-  const size_t panels = p.w->panels().size();
-  if (threads > 1 && rounds == 1 && Balance(panels, threads) > Balance(units, threads))
-    b = {units, 0, threads};
-  b.block_rows *= unit;
+  const size_t tasks = Work(p) < kSerialWork || threads == 1 ? 1 : threads * kTasksPerThread;
+  const size_t even = DivideUp(units, DivideUp(units, fit * tasks) * tasks);
+  Blocking b;
+  b.block_rows = unit * std::min(std::max(even, DivideUp(kMinRows, unit)), fit);
   b.blocks = DivideUp(p.rows, b.block_rows);
+  b.parts = std::min(DivideUp(tasks, b.blocks), p.w->panels().size());
   return b;
 }
 
