@@ -39,12 +39,13 @@ MEZZO_INLINE inline Sums SumsOf(const QDepthwiseRow& r, const int16_t* const (&p
   return sums;
 }
 
-MEZZO_INLINE inline void StoreCodes(const QDepthwiseRow& r, const Sums& s,
+MEZZO_INLINE inline void StoreCodes(const OutputAvx2& out, const QDepthwiseRow& r, const Sums& s,
                                     char* const (&y)[kPixels]) {
   Unrolled<kPixels / 2>([&](auto i) MEZZO_INLINE {
     constexpr int p = 2 * i;
-    const __m256i codes = CodesOf32Avx2(*r.out, r.channel, r.channel + 8, r.channel, r.channel + 8,
-                                        s.at[p][0], s.at[p][1], s.at[p + 1][0], s.at[p + 1][1]);
+    const size_t n = r.channel, m = n + 8;
+    const __m256i codes =
+        out.Codes(n, s.at[p][0], m, s.at[p][1], n, s.at[p + 1][0], m, s.at[p + 1][1]);
     if (r.channels == kQPanel) {
       _mm_storeu_si128(reinterpret_cast<__m128i*>(y[p]), _mm256_castsi256_si128(codes));
       _mm_storeu_si128(reinterpret_cast<__m128i*>(y[p + 1]), _mm256_extracti128_si256(codes, 1));
@@ -57,22 +58,20 @@ MEZZO_INLINE inline void StoreCodes(const QDepthwiseRow& r, const Sums& s,
   });
 }
 
-void StoreWords(const QDepthwiseRow& r, const Sums& s, char* const (&y)[kPixels]) {
+void StoreWords(const OutputAvx2& out, const QDepthwiseRow& r, const Sums& s,
+                char* const (&y)[kPixels]) {
   for (int p = 0; p < kPixels; ++p) {
     alignas(32) int32_t words[16];
     for (int v = 0; v < 2; ++v)
-      _mm256_store_si256(
-          reinterpret_cast<__m256i*>(words) + v,
-          r.out->kind == QOutput::Kind::kInt32
-              ? s.at[p][v]
-              : _mm256_castps_si256(ScaledAvx2(*r.out, r.channel + 8 * v, s.at[p][v])));
+      _mm256_store_si256(reinterpret_cast<__m256i*>(words) + v,
+                         out.Words(r.channel + 8 * v, s.at[p][v]));
     std::memcpy(y[p], words, 4 * r.channels);
   }
 }
 
 template <int kUnits>
 void Row(const QDepthwiseRow& r) {
-  const bool codes = r.out->ElementSize() == 1;
+  const OutputAvx2 out(*r.out);
   for (size_t i = 0; i < r.count; i += kPixels) {
     const int16_t* x[kPixels];
     char* y[kPixels];
@@ -82,7 +81,7 @@ void Row(const QDepthwiseRow& r) {
       y[p] = r.y + at * r.y_step;
     });
     const Sums sums = SumsOf<kUnits>(r, x);
-    codes ? StoreCodes(r, sums, y) : StoreWords(r, Sums(sums), y);
+    out.codes() ? StoreCodes(out, r, sums, y) : StoreWords(out, r, Sums(sums), y);
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include <immintrin.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "mezzo/kernels/qgemm/qgemm_panel.h"
@@ -46,16 +47,36 @@ template <int R, int V, class W>
   }
 }
 
+// One row's sums to y.
+template <int V>
+MEZZO_INLINE inline void StoreRow(const OutputAvx2& out, const QTile& t, const __m256i* acc,
+                                  size_t cols, char* y) {
+  const auto* bias = reinterpret_cast<const __m256i*>(t.out->bias.data() + t.channel);
+  __m256i sums[2];
+  for (int v = 0; v < 2; ++v)
+    sums[v] = v < V ? _mm256_add_epi32(acc[v], _mm256_loadu_si256(bias + v)) : sums[0];
+  alignas(32) int32_t words[16];
+  auto* to = reinterpret_cast<__m256i*>(words);
+  if (out.codes()) {
+    const size_t n = t.channel, m = n + 8;
+    _mm256_store_si256(to, out.Codes(n, sums[0], m, sums[1], n, sums[0], m, sums[1]));
+    std::memcpy(y, words, cols);
+    return;
+  }
+  for (int v = 0; v < V; ++v) _mm256_store_si256(to + v, out.Words(t.channel + 8 * v, sums[v]));
+  std::memcpy(y, words, 4 * cols);
+}
+
 template <int R, int V, class W>
 void Tile(const QTile& t) {
   __m256i acc[R][V];
   Dot<R, V>(t.x, t.x_stride, t.w->pairs(), static_cast<const W*>(t.w->Panel(t.panel)), acc);
   const size_t cols = std::min(kQPanel, t.w->cols() - t.panel * kQPanel);
   const size_t element = t.out->ElementSize();
+  const OutputAvx2 out(*t.out);
   char* y = static_cast<char*>(t.y);
 #pragma GCC unroll 8
-  for (int r = 0; r < R; ++r, y += t.y_stride * element)
-    StoreOutputAvx2(*t.out, t.channel, acc[r][0], V == 2 ? acc[r][V - 1] : acc[r][0], cols, y);
+  for (int r = 0; r < R; ++r, y += t.y_stride * element) StoreRow<V>(out, t, acc[r], cols, y);
 }
 
 template <int V, class W>

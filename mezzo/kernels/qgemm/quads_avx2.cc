@@ -77,17 +77,16 @@ MEZZO_INLINE inline void StoreRows(const QuadStrip& s, const void* from, size_t 
 }
 
 template <int R, int V>
-MEZZO_INLINE inline void StoreCodes(const QuadStrip& s, const Sums<R, V>& acc, size_t count,
-                                    char* y) {
+MEZZO_INLINE inline void StoreCodes(const OutputAvx2& out, const QuadStrip& s,
+                                    const Sums<R, V>& acc, size_t count, char* y) {
   constexpr int kPacks = (R * V + 3) / 4, kLast = R * V - 1;  // past the last, it is repeated
   __m256i codes[kPacks];
   Unrolled<kPacks>([&](auto i) MEZZO_INLINE {
     constexpr int a = 4 * i, b = std::min(a + 1, kLast), c = std::min(a + 2, kLast),
                   d = std::min(a + 3, kLast);
     const size_t n = s.channel;
-    codes[i] = CodesOf32Avx2(*s.out, n + a % V * 8, n + b % V * 8, n + c % V * 8, n + d % V * 8,
-                             acc.at[a / V][a % V], acc.at[b / V][b % V], acc.at[c / V][c % V],
-                             acc.at[d / V][d % V]);
+    codes[i] = out.Codes(n + a % V * 8, acc.at[a / V][a % V], n + b % V * 8, acc.at[b / V][b % V],
+                         n + c % V * 8, acc.at[c / V][c % V], n + d % V * 8, acc.at[d / V][d % V]);
   });
   if constexpr (R == kRows && V == 2) {
     if (s.cols == kQPanel && count >= R) {
@@ -107,16 +106,13 @@ MEZZO_INLINE inline void StoreCodes(const QuadStrip& s, const Sums<R, V>& acc, s
 }
 
 template <int R, int V>
-MEZZO_INLINE inline void StoreWords(const QuadStrip& s, const Sums<R, V>& acc, size_t count,
-                                    char* y) {
+MEZZO_INLINE inline void StoreWords(const OutputAvx2& out, const QuadStrip& s,
+                                    const Sums<R, V>& acc, size_t count, char* y) {
   alignas(32) int32_t words[R][8 * V];
   Unrolled<R>([&](auto r) MEZZO_INLINE {
     Unrolled<V>([&](auto v) MEZZO_INLINE {
-      const __m256i w =
-          s.out->kind == QOutput::Kind::kInt32
-              ? acc.at[r][v]
-              : _mm256_castps_si256(ScaledAvx2(*s.out, s.channel + 8 * v, acc.at[r][v]));
-      _mm256_store_si256(reinterpret_cast<__m256i*>(words[r]) + v, w);
+      _mm256_store_si256(reinterpret_cast<__m256i*>(words[r]) + v,
+                         out.Words(s.channel + 8 * v, acc.at[r][v]));
     });
   });
   StoreRows<R>(s, words, sizeof(words[0]), 4 * s.cols, count, y);
@@ -124,7 +120,7 @@ MEZZO_INLINE inline void StoreWords(const QuadStrip& s, const Sums<R, V>& acc, s
 
 // R rows from the first-th on, of which those below s.count are written.
 template <int R, int V>
-MEZZO_INLINE inline void Tile(const QuadStrip& s, size_t first) {
+MEZZO_INLINE inline void Tile(const OutputAvx2& out, const QuadStrip& s, size_t first) {
   const uint8_t* row[R];
   Sums<R, V> acc;
   Unrolled<R>([&](auto r) MEZZO_INLINE {
@@ -137,14 +133,14 @@ MEZZO_INLINE inline void Tile(const QuadStrip& s, size_t first) {
   Add<R, V, 1>(row, s.offsets + 2 * s.pairs, s.w + 128 * s.pairs, s.singles, acc);
   const size_t count = s.count - first;
   char* y = s.y + first * s.y_step;
-  s.out->ElementSize() == 1 ? StoreCodes<R, V>(s, acc, count, y)
-                            : StoreWords<R, V>(s, acc, count, y);
+  out.codes() ? StoreCodes<R, V>(out, s, acc, count, y) : StoreWords<R, V>(out, s, acc, count, y);
 }
 
 template <int V>
 void Strip(const QuadStrip& s) {
-  if (s.count == 1) return Tile<1, V>(s, 0);
-  for (size_t r = 0; r < s.count; r += kRows) Tile<kRows, V>(s, r);
+  const OutputAvx2 out(*s.out);
+  if (s.count == 1) return Tile<1, V>(out, s, 0);
+  for (size_t r = 0; r < s.count; r += kRows) Tile<kRows, V>(out, s, r);
 }
 
 void RunStrip(const QuadStrip& s) { s.cols <= 8 ? Strip<1>(s) : Strip<2>(s); }
