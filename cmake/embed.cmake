@@ -3,7 +3,7 @@ set(EMBED_DIR ${CMAKE_BINARY_DIR}/embedded)
 set(EMBED_TEXT "// Made by cmake/embed.cmake from mezzo/report/page.\n")
 foreach(pair kPageHtml=page.html kQuantizeHtml=quantize.html kPlanHtml=plan.html kPageCss=page.css
         kChartsJs=charts.js kPageJs=page.js kHistogramsJs=histograms.js kQuantizeJs=quantize.js kPlanJs=plan.js
-        kSimulateHtml=simulate.html kSimulateJs=simulate.js)
+        kSimulateHtml=simulate.html kSimulateJs=simulate.js kBenchHtml=bench.html kBenchJs=bench.js)
   string(REGEX MATCH "^([^=]+)=(.+)$" _ ${pair})
   set(constant ${CMAKE_MATCH_1})
   set(path ${CMAKE_SOURCE_DIR}/mezzo/report/page/${CMAKE_MATCH_2})

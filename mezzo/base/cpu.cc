@@ -2,8 +2,10 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
+#include <fstream>
 
 #include "mezzo/base/error.h"
 
@@ -27,6 +29,19 @@ Isa Choose() {
 size_t CacheSize(int name, size_t fallback) {
   const long bytes = sysconf(name);
   return bytes > 0 ? static_cast<size_t>(bytes) : fallback;
+}
+
+// Of the largest cache that the first core uses. The C library is not asked: on some processors it
+// adds up the caches of all groups of cores.
+size_t LastCache() {
+  size_t most = 0;
+  for (int i = 0; i < 8; ++i) {
+    std::ifstream file(Cat("/sys/devices/system/cpu/cpu0/cache/index", i, "/size"));
+    size_t size = 0;
+    char unit = 0;
+    if (file >> size >> unit) most = std::max(most, size << (unit == 'M' ? 20 : 10));
+  }
+  return most ? most : size_t{16} << 20;
 }
 
 }  // namespace
@@ -61,7 +76,7 @@ ScopedIsa::~ScopedIsa() { forced = before_; }
 
 const CacheSizes& Caches() {
   static const CacheSizes sizes{CacheSize(_SC_LEVEL1_DCACHE_SIZE, 32 << 10),
-                                CacheSize(_SC_LEVEL2_CACHE_SIZE, 256 << 10)};
+                                CacheSize(_SC_LEVEL2_CACHE_SIZE, 256 << 10), LastCache()};
   return sizes;
 }
 

@@ -32,10 +32,10 @@ class ScopedIsa {
   int before_;
 };
 
-// Bytes of data cache that one core has to itself (l1, l2). Read once; 32 KiB and 256 KiB where the
-// system does not say.
+// Bytes of data cache that one core has to itself (l1, l2) and of the last level, which cores may
+// share. Read once; 32 KiB, 256 KiB and 16 MiB where the system does not say.
 struct CacheSizes {
-  size_t l1, l2;
+  size_t l1, l2, last;
 };
 const CacheSizes& Caches();
 

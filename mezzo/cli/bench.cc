@@ -2,20 +2,22 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <nlohmann/json.hpp>
-#include <numeric>
+#include <filesystem>
 
+#include "mezzo/base/files.h"
 #include "mezzo/cli/bench_text.h"
 #include "mezzo/cli/commands.h"
 #include "mezzo/cli/options.h"
 #include "mezzo/import/llm/model.h"
+#include "mezzo/report/bench_report.h"
 #include "mezzo/report/measure.h"
+#include "mezzo/runtime/macs.h"
 
 namespace mezzo {
 namespace {
 
 struct Options {
-  std::string model;
+  std::string model, report;
   std::vector<std::string> shapes;
   ThreadOptions threads;
   int runs = 0;        // 0: 30, of language models 5
@@ -24,6 +26,7 @@ struct Options {
   std::string kv = "float";
   bool layers = false, json = false, reference = false;
 
+  bool by_layer() const { return layers || !report.empty(); }
   BenchTextOptions text() const {
     return {model, kv, prompt, tokens, depth, runs > 0 ? runs : 5, threads.threads};
   }
@@ -39,79 +42,118 @@ Tensor Filled(DType dtype, const Shape& shape) {
   return t;
 }
 
-void Run(const Options& o) {
-  if (LanguageModel::Recognizes(o.model)) return BenchText(o.text(), o.json);
+struct Times {
+  std::vector<double> runs;                // nanoseconds of each
+  std::vector<std::vector<double>> nodes;  // of each node the same, if layers are asked for
+};
+
+// Runs so often, or so long, as asked. Between them come the runs in which nodes are timed: apart,
+// so that clocks are not read in the others, and in turns, so that both see the same machine.
+Times TimedRuns(const Options& o, const Session& session, const TensorMap& inputs) {
+  Times times;
+  const Stopwatch all;
+  const auto enough = [&] {
+    const int done = static_cast<int>(times.runs.size());
+    return o.seconds > 0 ? done >= 5 && all.Seconds() > o.seconds
+                         : done >= (o.runs > 0 ? o.runs : 30);
+  };
+  std::vector<int64_t> ns;
+  while (!enough()) {
+    const Stopwatch run;
+    session.Run(inputs);
+    times.runs.push_back(run.Seconds() * 1e9);
+    if (!o.by_layer()) continue;
+    session.Profile(inputs, &ns);
+    times.nodes.resize(ns.size());
+    for (size_t k = 0; k < ns.size(); ++k) times.nodes[k].push_back(static_cast<double>(ns[k]));
+  }
+  return times;
+}
+
+BenchLayer Layer(const Node& node, const NodeWork& work, const LowerReport& lowered) {
+  BenchLayer l;
+  l.node = node.name, l.op = node.op_type;
+  const auto replaced =
+      node.outputs.empty() ? lowered.replaced.end() : lowered.replaced.find(node.outputs[0]);
+  if (replaced == lowered.replaced.end())
+    l.replaces = {{node.name, node.op_type}};
+  else
+    for (const LowerReport::Source& s : replaced->second)
+      l.replaces.emplace_back(s.node, s.op_type);
+  l.shape = work.shape;
+  l.type = Name(work.dtype);
+  l.integer = node.domain == "mezzo";
+  l.macs = static_cast<double>(work.macs);
+  l.bytes = static_cast<double>(work.bytes);
+  return l;
+}
+
+void AddLayers(const RunnableModel& model, const Session& session, const TensorMap& inputs,
+               const Times& times, BenchReport& report) {
+  const std::vector<Node>& nodes = model.graph.nodes;
+  const std::vector<NodeWork> work = MeasureWork(model.graph, session, inputs);
+  for (size_t k = 0; k < nodes.size(); ++k) {
+    BenchLayer l = Layer(nodes[k], work[k], model.lowered);
+    l.ms = Median(times.nodes[k]) / 1e6;
+    l.roofline_ms = 1e3 * RooflineSeconds(report.peak, l.integer, l.macs, l.bytes);
+    report.layers.push_back(std::move(l));
+  }
+}
+
+BenchReport Measure(const Options& o) {
   const Stopwatch loading;
   const RunnableModel model = LoadRunnable(o.model);
   const Threads threads(o.threads.threads);
   const Session session(model.graph,
                         {threads, o.reference ? KernelSet::kReference : KernelSet::kFast});
-  const double load_ns = loading.Seconds() * 1e9;
+  BenchReport r;
+  r.load_ms = loading.Seconds() * 1e3;
+  r.model = o.model;
+  r.quantized = model.quantized;
+  r.threads = threads.count();
+  r.cpu = CpuName();
   const TensorMap inputs = ShapedInputs(model.model.graph, o.shapes, Filled);
   const Stopwatch first;
   session.Run(inputs);
-  const double first_ns = first.Seconds() * 1e9;
-  std::vector<double> runs;
-  const Stopwatch all;
-  const auto enough = [&] {
-    const int done = static_cast<int>(runs.size());
-    return o.seconds > 0 ? done >= 5 && all.Seconds() > o.seconds
-                         : done >= (o.runs > 0 ? o.runs : 30);
-  };
-  while (!enough()) {
-    const Stopwatch run;
-    session.Run(inputs);
-    runs.push_back(run.Seconds() * 1e9);
+  r.first_ms = first.Seconds() * 1e3;
+  const Times times = TimedRuns(o, session, inputs);
+  r.runs = static_cast<int>(times.runs.size());
+  r.median_ms = Median(times.runs) / 1e6;
+  r.min_ms = *std::ranges::min_element(times.runs) / 1e6;
+  r.peak_memory_bytes = PeakMemoryBytes();  // before the machine is measured, which takes more
+  if (o.by_layer()) {
+    r.peak = MeasurePeak(threads);
+    AddLayers(model, session, inputs, times, r);
   }
-  const auto count = static_cast<int>(runs.size());
-  const double median = Median(runs), least = *std::min_element(runs.begin(), runs.end());
-  nlohmann::ordered_json json{{"model", o.model},
-                              {"quantized", model.quantized},
-                              {"threads", threads.count()},
-                              {"runs", count},
-                              {"median_ms", median / 1e6},
-                              {"min_ms", least / 1e6},
-                              {"first_ms", first_ns / 1e6},
-                              {"load_ms", load_ns / 1e6},
-                              {"peak_memory_bytes", PeakMemoryBytes()}};
-  std::vector<int64_t> sum(model.graph.nodes.size()), ns;
-  if (o.layers) {
-    for (int i = 0; i < count; ++i) {
-      session.Profile(inputs, &ns);
-      for (size_t k = 0; k < ns.size(); ++k) sum[k] += ns[k];
-    }
-    for (size_t k = 0; k < sum.size(); ++k)
-      json["layers"].push_back({{"name", model.graph.nodes[k].name},
-                                {"operator", model.graph.nodes[k].op_type},
-                                {"ms", static_cast<double>(sum[k]) / count / 1e6}});
+  return r;
+}
+
+void Run(const Options& o) {
+  if (LanguageModel::Recognizes(o.model)) {
+    Require(!o.by_layer(), o.model, ": --layers and --report are for networks");
+    return BenchText(o.text(), o.json);
   }
-  if (o.json) {
-    std::printf("%s\n", json.dump(1).c_str());
-    return;
+  const BenchReport r = Measure(o);
+  if (!o.report.empty()) {
+    WriteFile(o.report, ToHtml(r));
+    WriteFile(std::filesystem::path(o.report).replace_extension(".json"), ToJson(r));
   }
-  std::printf(
-      "%s (%s), %zu threads: median %s, min %s of %d runs; first %s, load %s, peak memory %s\n",
-      o.model.c_str(), model.quantized ? "int8" : "float", threads.count(),
-      Milliseconds(median).c_str(), Milliseconds(least).c_str(), count,
-      Milliseconds(first_ns).c_str(), Milliseconds(load_ns).c_str(),
-      Bytes(PeakMemoryBytes()).c_str());
-  if (!o.layers) return;
-  std::vector<size_t> order(sum.size());
-  std::iota(order.begin(), order.end(), 0);
-  std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return sum[a] > sum[b]; });
-  const double total = static_cast<double>(std::accumulate(sum.begin(), sum.end(), int64_t{0}));
-  for (const size_t k : order)
-    if (static_cast<double>(sum[k]) > 0.002 * total)
-      std::printf("%10s %5.1f%%  %-20s %s\n",
-                  Milliseconds(static_cast<double>(sum[k]) / count).c_str(),
-                  100 * static_cast<double>(sum[k]) / total, model.graph.nodes[k].op_type.c_str(),
-                  model.graph.nodes[k].name.c_str());
+  if (o.json)
+    std::printf("%s\n", ToJson(r).c_str());
+  else
+    std::printf(
+        "%s (%s), %zu threads: median %s, min %s of %d runs; first %s, load %s, peak memory %s\n%s",
+        r.model.c_str(), r.quantized ? "int8" : "float", r.threads,
+        Milliseconds(r.median_ms * 1e6).c_str(), Milliseconds(r.min_ms * 1e6).c_str(), r.runs,
+        Milliseconds(r.first_ms * 1e6).c_str(), Milliseconds(r.load_ms * 1e6).c_str(),
+        Bytes(r.peak_memory_bytes).c_str(), o.layers ? ToText(r).c_str() : "");
+  if (!o.report.empty()) std::fprintf(o.json ? stderr : stdout, "report: %s\n", o.report.c_str());
 }
 
 }  // namespace
 
 void AddBench(CLI::App& app) {
-  CLI::App* cmd = app.add_subcommand("bench", "Latency, memory, per-layer times");
+  CLI::App* cmd = app.add_subcommand("bench", "Latency, memory; time and work by layer");
   auto o = std::make_shared<Options>();
   cmd->add_option("model", o->model, "ONNX model, float or QDQ; or a language model")->required();
   cmd->add_option("--shape", o->shapes,
@@ -131,7 +173,9 @@ void AddBench(CLI::App& app) {
       ->check(CLI::NonNegativeNumber);
   cmd->add_option("--kv", o->kv, "Language models: keep keys and values in float, int8 or fp8")
       ->capture_default_str();
-  cmd->add_flag("--layers", o->layers, "Time of each node");
+  cmd->add_flag("--layers", o->layers,
+                "Networks: time, work and share of the machine's peak of each node");
+  cmd->add_option("--report", o->report, "The same as one HTML page; its JSON goes beside it");
   cmd->add_flag("--reference", o->reference, "The plain loops instead of the fast kernels");
   cmd->add_flag("--json", o->json);
   cmd->callback([o] { Run(*o); });

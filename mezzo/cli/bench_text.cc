@@ -6,37 +6,13 @@
 #include <vector>
 
 #include "mezzo/cli/options.h"
-#include "mezzo/kernels/vmath/vector.h"
+#include "mezzo/report/machine_peak.h"
 #include "mezzo/report/measure.h"
 #include "mezzo/runtime/decoder/decoder.h"
 #include "mezzo/runtime/decoder/sampler.h"
 
 namespace mezzo {
 namespace {
-
-// Bytes a second that all threads together read from memory: the best of several passes over more
-// than any cache holds, each a thread's own stretch.
-double ReadBandwidth(const Threads& threads) {
-  constexpr int64_t kBytes = int64_t{256} << 20;
-  const Tensor memory = Tensor::ForWeights(DType::kFloat32, {kBytes / 4});
-  const auto parts = static_cast<int64_t>(threads.count());
-  std::vector<float> sums(parts);
-  double best = 0;
-  for (int pass = 0; pass < 8; ++pass) {
-    const Stopwatch watch;
-    threads.Each(parts, [&](size_t i, size_t) {
-      const int64_t share = memory.numel() / parts;
-      const float* from = memory.data<float>() + static_cast<int64_t>(i) * share;
-      vmath::I8 sum[4] = {};
-      for (int64_t k = 0; k + 32 <= share; k += 32)
-        for (int l = 0; l < 4; ++l) sum[l] += (vmath::I8)vmath::Load(from + k + 8 * l);
-      sums[i] += static_cast<float>((sum[0] + sum[1] + sum[2] + sum[3])[0]);
-    });
-    best = std::max(best, static_cast<double>(kBytes) / watch.Seconds());
-  }
-  Require(sums[0] == 0, "zeros summed to ", sums[0]);  // and nobody may leave the loop out
-  return best;
-}
 
 struct Times {
   std::vector<double> prompt, tokens;  // seconds, by run

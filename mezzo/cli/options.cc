@@ -4,7 +4,6 @@
 
 #include "mezzo/import/onnx_reader.h"
 #include "mezzo/runtime/fold_constants.h"
-#include "mezzo/runtime/lower.h"
 
 namespace mezzo {
 
@@ -67,7 +66,7 @@ RunnableModel LoadRunnable(const std::string& path) {
   m.graph = m.model.graph;
   FoldConstants(m.graph);
   for (const Node& node : m.graph.nodes) m.quantized |= node.Is("DequantizeLinear");
-  if (m.quantized) m.graph = LowerToIntegers(m.graph, nullptr);
+  if (m.quantized) m.graph = LowerToIntegers(m.graph, &m.lowered);
   return m;
 }
 

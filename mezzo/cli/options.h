@@ -9,6 +9,7 @@
 
 #include "mezzo/evaluate/evaluator.h"
 #include "mezzo/graph/graph.h"
+#include "mezzo/runtime/lower.h"
 
 namespace mezzo {
 
@@ -34,8 +35,9 @@ struct ThreadOptions {
 // A model file as it can be run: lowered to integers where it holds Q/DQ pairs. Refuses unsupported
 // operators by node name.
 struct RunnableModel {
-  Model model;  // as read
-  Graph graph;  // constants folded, integers lowered
+  Model model;          // as read
+  Graph graph;          // constants folded, integers lowered
+  LowerReport lowered;  // empty if not quantized
   bool quantized = false;
 };
 RunnableModel LoadRunnable(const std::string& path);

@@ -118,6 +118,31 @@ TEST_F(Program, JsonIsAllThatQuantizePrints) {
   EXPECT_NE(ReadFile(err_).find("all layers"), std::string::npos) << "steps are told on stderr";
 }
 
+TEST_F(Program, BenchTellsOfEachLayer) {
+  ASSERT_EQ(Run(Quantize()), 0) << ReadFile(err_);
+  const fs::path page = folder_.path() / "layers.html";
+  ASSERT_EQ(Run({"bench", output_.string(), "--runs", "3", "--json", "--report", page.string()}), 0)
+      << ReadFile(err_);
+  const auto json = nlohmann::json::parse(ReadFile(out_));
+  EXPECT_EQ(json["runs"], 3);
+  ASSERT_EQ(json["layers"].size(), 2U);
+  EXPECT_EQ(json["layers"][0]["operator"], "QuantizeLinear");
+  const auto& product = json["layers"][1];
+  EXPECT_EQ(product["name"], "product");
+  EXPECT_EQ(product["operator"], "QMatMul");
+  EXPECT_EQ(product["fused"], "MatMul");
+  EXPECT_EQ(product["arithmetic"], "int8");
+  EXPECT_EQ(product["output_shape"], (std::vector<int>{1, 4}));
+  EXPECT_EQ(product["macs"], 16);
+  EXPECT_GT(product["share_of_roofline"], 0);
+  EXPECT_TRUE(ReadFile(page).ends_with("</html>\n"));
+  EXPECT_EQ(nlohmann::json::parse(ReadFile(folder_.path() / "layers.json")), json);
+  ASSERT_EQ(Run({"bench", model_.string(), "--runs", "3", "--layers"}), 0) << ReadFile(err_);
+  EXPECT_NE(ReadFile(out_).find("GOP/s float"), std::string::npos) << ReadFile(out_);
+  EXPECT_NE(ReadFile(out_).find("MatMul    1x4     product\n"), std::string::npos)
+      << ReadFile(out_);
+}
+
 TEST_F(Program, SimulatesChips) {
   ASSERT_EQ(Run(Quantize()), 0) << ReadFile(err_);
   const auto simulate = [&](std::vector<std::string> more) {

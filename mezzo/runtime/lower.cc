@@ -44,7 +44,35 @@ Node Lowering::Make(const std::string& op, const Node& source, std::vector<std::
   return node;
 }
 
-void Lowering::Emit(Node node) { inserted_[at_].push_back(std::move(node)); }
+void Lowering::Emit(Node node) {
+  report_.replaced[node.outputs.at(0)] = ReplacedBy(node);
+  inserted_[at_].push_back(std::move(node));
+}
+
+// Walks back from what the node makes to what it reads.
+std::vector<LowerReport::Source> Lowering::ReplacedBy(const Node& made) const {
+  const auto in_graph = [&](const std::string& value) {
+    const auto it = float_of_.find(value);
+    return it == float_of_.end() ? value : it->second;
+  };
+  std::unordered_set<std::string> seen;
+  for (const std::string& in : made.inputs) seen.insert(in_graph(in));
+  std::vector<std::string> open;
+  for (const std::string& out : made.outputs) open.push_back(in_graph(out));
+  std::set<size_t> found;
+  while (!open.empty()) {
+    const std::string value = open.back();
+    open.pop_back();
+    const auto producer = uses_->producer.find(value);
+    if (!seen.insert(value).second || producer == uses_->producer.end()) continue;
+    found.insert(producer->second);
+    const Node& node = graph_.nodes[producer->second];
+    open.insert(open.end(), node.inputs.begin(), node.inputs.end());
+  }
+  std::vector<LowerReport::Source> sources;
+  for (const size_t i : found) sources.push_back({graph_.nodes[i].name, graph_.nodes[i].op_type});
+  return sources;
+}
 
 void Lowering::SetOutput(Node& made, const QuantizedEnd& end) {
   made.attributes["y_type"] = std::string(Name(end.y.dtype));

@@ -42,9 +42,16 @@ struct LowerReport {
   struct Float {
     std::string node, op_type, reason;
   };
+  struct Source {
+    std::string node, op_type;
+  };
   std::map<std::string, int> made;  // integer operators by name
   std::vector<Float> kept;          // nodes that compute in float, in order
-  std::vector<std::string> notes;   // what else a user should know, such as a bias that stays float
+  // What each node that lowering made stands for, by its first output: the nodes of the graph
+  // before that lie between its inputs and its outputs, in order. What reads the same value on its
+  // way to two nodes is in both; nodes that stay as they were are not here.
+  std::map<std::string, std::vector<Source>> replaced;
+  std::vector<std::string> notes;  // what else a user should know, such as a bias that stays float
 };
 
 // The graph must be of the IR's opset (ReadOnnx sees to that). Values keep their names where they

@@ -2,9 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <random>
 
+#include "mezzo/runtime/macs.h"
 #include "mezzo/runtime/session.h"
 
 namespace mezzo {
@@ -238,6 +240,71 @@ TEST(Lower, CodedBiasStaysInIntegers) {
   LowerReport report;
   LowerToIntegers(b.graph, &report);
   EXPECT_EQ(report.notes, std::vector<std::string>{});
+}
+
+// Operators that the node with this output stands for, in the order of the graph.
+std::vector<std::string> ReplacedOps(const LowerReport& report, const Graph& lowered,
+                                     const std::string& op) {
+  std::vector<std::string> ops;
+  for (const Node& node : lowered.nodes)
+    if (node.op_type == op)
+      for (const LowerReport::Source& s : report.replaced.at(node.outputs[0]))
+        ops.push_back(s.op_type);
+  return ops;
+}
+
+TEST(Lower, TellsWhatEachNodeStandsFor) {
+  using Ops = std::vector<std::string>;
+  Builder b(12, false);
+  const std::string x = b.Input({1, 4, 6, 6});
+  const std::string conv = b.Add("Conv", {x, b.Weights({4, 4, 1, 1}, 0), b.Bias(4)});
+  const std::string sum = b.Qdq(b.Add("Relu", {conv}), 0.03f, 0);
+  const std::string pool = b.Add("MaxPool", {sum}, {{"kernel_shape", std::vector<int64_t>{1, 1}}});
+  const std::string s = b.Qdq(b.Add("Sigmoid", {pool}), 1.0f / 256, 0);
+  const std::string swish = b.Qdq(b.Add("Mul", {pool, s}), 0.02f, 10);
+  const std::string both = b.Qdq(b.Add("Concat", {swish, sum}, {{"axis", int64_t{1}}}), 0.02f, 10);
+  const std::string product = b.Add("MatMul", {both, b.Weights({6, 5}, 1)});
+  b.Output(b.Qdq(b.Add("Add", {product, b.Bias(5)}), 0.05f, 100));
+  LowerReport report;
+  const Graph lowered = LowerToIntegers(b.graph, &report);
+  EXPECT_EQ(ReplacedOps(report, lowered, "QConv"),
+            (Ops{"DequantizeLinear", "DequantizeLinear", "Conv", "Relu", "QuantizeLinear"}));
+  EXPECT_EQ(ReplacedOps(report, lowered, "QMaxPool"), (Ops{"DequantizeLinear", "MaxPool"}));
+  // of x * sigmoid(x), not what lies before its own input; then of the codes that Concat moves
+  EXPECT_EQ(ReplacedOps(report, lowered, "QLut"),
+            (Ops{"Sigmoid", "QuantizeLinear", "DequantizeLinear", "Mul", "QuantizeLinear",
+                 "DequantizeLinear"}));
+  EXPECT_EQ(ReplacedOps(report, lowered, "Concat"),
+            (Ops{"DequantizeLinear", "Concat", "QuantizeLinear"}));
+  EXPECT_EQ(ReplacedOps(report, lowered, "QMatMul"),
+            (Ops{"DequantizeLinear", "DequantizeLinear", "MatMul", "Add", "QuantizeLinear"}));
+  for (const Node& node : lowered.nodes) {
+    const bool stayed = std::ranges::any_of(b.graph.nodes, [&](const Node& n) {
+      return n.op_type == node.op_type && n.outputs == node.outputs;
+    });
+    EXPECT_NE(report.replaced.contains(node.outputs[0]), stayed) << node.name;
+  }
+}
+
+TEST(Lower, IntegerProductsCountTheMultiplyAddsOfTheirNodes) {
+  Builder b(13, true);
+  const std::string x = b.Input({1, 4, 6, 8});
+  const std::string conv =
+      b.Qdq(b.Add("Conv", {x, b.Weights({4, 2, 3, 3}, 0)}, {{"group", int64_t{2}}}), 0.03f, 0);
+  const std::string t = b.Add("Transpose", {conv}, {{"perm", std::vector<int64_t>{0, 1, 3, 2}}});
+  const std::string squares = b.Qdq(b.Add("MatMul", {conv, t}), 0.1f, 0);
+  const std::string rows = b.Add("Reshape", {squares, b.Const(Tensor::Vector<int64_t>({4, 16}))});
+  const std::string gemm = b.Add("Gemm", {rows, b.Weights({5, 16}, 0)}, {{"transB", int64_t{1}}});
+  b.Output(b.Qdq(b.Add("MatMul", {b.Qdq(gemm, 0.1f, 0), b.Weights({5, 3}, 1)}), 0.1f, 0));
+  LowerReport report;
+  const Graph lowered = LowerToIntegers(b.graph, &report);
+  EXPECT_EQ(report.made, (std::map<std::string, int>{{"QConv", 1}, {"QMatMul", 3}}));
+  const TensorMap inputs{{"x", b.RandomInput()}};
+  const auto macs = CountMacs(b.graph, Session(b.graph, {}), inputs);
+  EXPECT_EQ(CountMacs(lowered, Session(lowered, {}), inputs), macs);
+  int64_t sum = 0;
+  for (const auto& [name, n] : macs) sum += n;
+  EXPECT_EQ(sum, 4 * 4 * 6 * 2 * 9 + 4 * 4 * 4 * 6 + 4 * 5 * 16 + 4 * 3 * 5);
 }
 
 // A bias of 2^31 steps would wrap: it is added in float, and said so.

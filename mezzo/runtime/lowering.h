@@ -90,8 +90,9 @@ class Lowering {
   std::string Fresh(const std::string& stem);
   Node Make(const std::string& op, const Node& source, std::vector<std::string> inputs,
             const std::string& output);
-  // The new node runs where the one now looked at stands; `replaces` will not run.
+  // The new node runs where the one now looked at stands.
   void Emit(Node node);
+  std::vector<LowerReport::Source> ReplacedBy(const Node& made) const;
   void SetOutput(Node& made, const QuantizedEnd& end);
 
   Graph graph_;
@@ -102,6 +103,8 @@ class Lowering {
   std::vector<char> removed_;                // per node
   std::unordered_set<std::string> names_;    // values and nodes in use
   std::unordered_map<std::string, std::optional<CodeValue>> codes_;
+  // The float values that made codes stand for, where the codes have no name in the graph.
+  std::unordered_map<std::string, std::string> float_of_;
   std::unordered_map<std::string, Tensor> constants_;
   std::map<std::string, std::string> reasons_;  // by node name
 };

@@ -51,7 +51,8 @@ bool Lowering::LowerConcat(const Node& node, const QuantizedEnd& end) {
   Node made = Make("Concat", node, {}, end.y.value);
   made.domain = "";
   made.attributes = node.attributes;
-  for (const CodeValue& x : in) {
+  for (size_t i = 0; i < in.size(); ++i) {
+    const CodeValue& x = in[i];
     if (x.SameGrid(end.y) && !end.narrowed()) {
       made.inputs.push_back(x.value);
       continue;
@@ -61,6 +62,7 @@ bool Lowering::LowerConcat(const Node& node, const QuantizedEnd& end) {
     lut.attributes["table"] = RequantizeTable(x, end);
     lut.attributes["y_type"] = std::string(Name(end.y.dtype));
     made.inputs.push_back(lut.outputs[0]);
+    float_of_[lut.outputs[0]] = node.inputs[i];
     Emit(std::move(lut));
   }
   Emit(std::move(made));

@@ -58,6 +58,7 @@ bool Lowering::MoveCodes(const Node& node) {
   for (size_t i = 0; i < node.outputs.size(); ++i) {
     if (node.outputs[i].empty()) continue;
     moved.outputs[i] = Fresh(node.outputs[i] + "/codes");
+    float_of_[moved.outputs[i]] = node.outputs[i];
     codes_[node.outputs[i]] = CodeValue{moved.outputs[i], x->dtype, x->scale, x->zero_point};
   }
   Emit(std::move(moved));

@@ -70,7 +70,7 @@ function key(parent, entries) {
   }
 }
 
-// An axis: {ticks: [[value, text]], y(value) -> 0..1 from its low end}.
+// An axis: {ticks: [[value, text]], y(value) -> 0..1 from its low end}; a logarithmic one has its ends too.
 function evenAxis(values, text = (v) => String(v), parts = 5) {
   const lo = Math.min(...values), hi = Math.max(...values);
   const least = (hi - lo || Math.abs(hi) || 1) / parts, power = 10 ** Math.floor(Math.log10(least));
@@ -93,5 +93,5 @@ function logAxis(values) {
   const some = values.filter((v) => v > 0);
   const lo = 10 ** Math.floor(Math.log10(Math.min(...some)) - 0.01), hi = 10 ** Math.ceil(Math.log10(Math.max(...some)) + 0.01);
   const y = (v) => (Math.log10(Math.max(v, lo)) - Math.log10(lo)) / (Math.log10(hi) - Math.log10(lo));
-  return {ticks: logTicks(lo, hi), y};
+  return {ticks: logTicks(lo, hi), y, low: lo, high: hi};
 }
