@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "mezzo/kernels/qelementwise/qelementwise_avx2.h"
 #include "mezzo/kernels/qgemm/qgemm_avx2.h"
 #include "mezzo/kernels/qgemm/quads_product.h"
 
@@ -68,6 +69,43 @@ MEZZO_INLINE inline void Add(const uint8_t* const (&row)[R], const int32_t* offs
   }
 }
 
+// What follows the sums, made once a strip.
+template <bool kAdds>
+struct Stage {
+  explicit Stage(const QuadStrip& s) : out(*s.out) {}
+  OutputAvx2 out;
+};
+template <>
+struct Stage<true> {
+  explicit Stage(const QuadStrip& s) : out(*s.out), add(*s.residual) {}
+  OutputAvx2 out;
+  AdditionAvx2 add;
+};
+
+// Adds the residual to codes of R rows, of which `count` exist, that begin `at` bytes behind y[0].
+template <int R, int V, int kPacks>
+MEZZO_INLINE inline void AddResidual(const AdditionAvx2& add, const QuadStrip& s, size_t at,
+                                     size_t count, __m256i (&codes)[kPacks]) {
+  const uint8_t* from = s.other + at;
+  if constexpr (R == kRows && V == 2) {
+    if (s.cols == kQPanel && count >= R) {
+      Unrolled<kPacks>([&](auto i) MEZZO_INLINE {
+        const auto row = [&](size_t r) MEZZO_INLINE {
+          return reinterpret_cast<const __m128i*>(from + r * s.y_step);
+        };
+        codes[i] = add(codes[i], _mm256_loadu2_m128i(row(2 * i + 1), row(2 * i)));
+      });
+      return;
+    }
+  }
+  alignas(32) uint8_t other[32 * kPacks];
+  for (size_t r = 0; r < std::min<size_t>(R, count); ++r)
+    std::memcpy(other + 8 * V * r, from + r * s.y_step, s.cols);
+  Unrolled<kPacks>([&](auto i) MEZZO_INLINE {
+    codes[i] = add(codes[i], _mm256_load_si256(reinterpret_cast<const __m256i*>(other) + i));
+  });
+}
+
 // Writes the first `count` of R rows, `bytes` of each, `pitch` apart in `from`.
 template <int R>
 MEZZO_INLINE inline void StoreRows(const QuadStrip& s, const void* from, size_t pitch, size_t bytes,
@@ -76,8 +114,8 @@ MEZZO_INLINE inline void StoreRows(const QuadStrip& s, const void* from, size_t 
     std::memcpy(y + r * s.y_step, static_cast<const char*>(from) + r * pitch, bytes);
 }
 
-template <int R, int V>
-MEZZO_INLINE inline void StoreCodes(const OutputAvx2& out, const QuadStrip& s,
+template <bool kAdds, int R, int V>
+MEZZO_INLINE inline void StoreCodes(const Stage<kAdds>& stage, const QuadStrip& s,
                                     const Sums<R, V>& acc, size_t count, char* y) {
   constexpr int kPacks = (R * V + 3) / 4, kLast = R * V - 1;  // past the last, it is repeated
   __m256i codes[kPacks];
@@ -85,9 +123,11 @@ MEZZO_INLINE inline void StoreCodes(const OutputAvx2& out, const QuadStrip& s,
     constexpr int a = 4 * i, b = std::min(a + 1, kLast), c = std::min(a + 2, kLast),
                   d = std::min(a + 3, kLast);
     const size_t n = s.channel;
-    codes[i] = out.Codes(n + a % V * 8, acc.at[a / V][a % V], n + b % V * 8, acc.at[b / V][b % V],
-                         n + c % V * 8, acc.at[c / V][c % V], n + d % V * 8, acc.at[d / V][d % V]);
+    codes[i] =
+        stage.out.Codes(n + a % V * 8, acc.at[a / V][a % V], n + b % V * 8, acc.at[b / V][b % V],
+                        n + c % V * 8, acc.at[c / V][c % V], n + d % V * 8, acc.at[d / V][d % V]);
   });
+  if constexpr (kAdds) AddResidual<R, V>(stage.add, s, static_cast<size_t>(y - s.y), count, codes);
   if constexpr (R == kRows && V == 2) {
     if (s.cols == kQPanel && count >= R) {
       Unrolled<R>([&](auto r) MEZZO_INLINE {
@@ -105,22 +145,22 @@ MEZZO_INLINE inline void StoreCodes(const OutputAvx2& out, const QuadStrip& s,
   StoreRows<R>(s, rows, 8 * V, s.cols, count, y);
 }
 
-template <int R, int V>
-MEZZO_INLINE inline void StoreWords(const OutputAvx2& out, const QuadStrip& s,
+template <bool kAdds, int R, int V>
+MEZZO_INLINE inline void StoreWords(const Stage<kAdds>& stage, const QuadStrip& s,
                                     const Sums<R, V>& acc, size_t count, char* y) {
   alignas(32) int32_t words[R][8 * V];
   Unrolled<R>([&](auto r) MEZZO_INLINE {
     Unrolled<V>([&](auto v) MEZZO_INLINE {
       _mm256_store_si256(reinterpret_cast<__m256i*>(words[r]) + v,
-                         out.Words(s.channel + 8 * v, acc.at[r][v]));
+                         stage.out.Words(s.channel + 8 * v, acc.at[r][v]));
     });
   });
   StoreRows<R>(s, words, sizeof(words[0]), 4 * s.cols, count, y);
 }
 
 // R rows from the first-th on, of which those below s.count are written.
-template <int R, int V>
-MEZZO_INLINE inline void Tile(const OutputAvx2& out, const QuadStrip& s, size_t first) {
+template <bool kAdds, int R, int V>
+MEZZO_INLINE inline void Tile(const Stage<kAdds>& stage, const QuadStrip& s, size_t first) {
   const uint8_t* row[R];
   Sums<R, V> acc;
   Unrolled<R>([&](auto r) MEZZO_INLINE {
@@ -133,17 +173,36 @@ MEZZO_INLINE inline void Tile(const OutputAvx2& out, const QuadStrip& s, size_t 
   Add<R, V, 1>(row, s.offsets + 2 * s.pairs, s.w + 128 * s.pairs, s.singles, acc);
   const size_t count = s.count - first;
   char* y = s.y + first * s.y_step;
-  out.codes() ? StoreCodes<R, V>(out, s, acc, count, y) : StoreWords<R, V>(out, s, acc, count, y);
+  stage.out.codes() ? StoreCodes<kAdds, R, V>(stage, s, acc, count, y)
+                    : StoreWords<kAdds, R, V>(stage, s, acc, count, y);
 }
 
-template <int V>
+// The first panel of a block is the first to touch its rows of y, a few bytes of each, which no
+// processor foresees.
+inline void FetchAhead(const QuadStrip& s, size_t first) {
+  for (size_t r = first; r < std::min(first + kRows, s.count); ++r)
+    for (size_t i = 0; i < s.ahead; i += 64) {
+      __builtin_prefetch(s.y + r * s.y_step + i, 1);
+      if (s.residual) __builtin_prefetch(s.other + r * s.y_step + i);
+    }
+}
+
+template <bool kAdds, int V>
 void Strip(const QuadStrip& s) {
-  const OutputAvx2 out(*s.out);
-  if (s.count == 1) return Tile<1, V>(out, s, 0);
-  for (size_t r = 0; r < s.count; r += kRows) Tile<kRows, V>(out, s, r);
+  const Stage<kAdds> stage(s);
+  if (s.count == 1) return Tile<kAdds, 1, V>(stage, s, 0);
+  for (size_t r = 0; r < s.count; r += kRows) {
+    if (s.ahead) FetchAhead(s, r + 2 * kRows);
+    Tile<kAdds, kRows, V>(stage, s, r);
+  }
 }
 
-void RunStrip(const QuadStrip& s) { s.cols <= 8 ? Strip<1>(s) : Strip<2>(s); }
+void RunStrip(const QuadStrip& s) {
+  if (s.residual)
+    s.cols <= 8 ? Strip<true, 1>(s) : Strip<true, 2>(s);
+  else
+    s.cols <= 8 ? Strip<false, 1>(s) : Strip<false, 2>(s);
+}
 
 }  // namespace
 

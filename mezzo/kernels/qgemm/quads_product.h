@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "mezzo/base/cpu.h"
+#include "mezzo/kernels/qelementwise/qelementwise.h"
 #include "mezzo/kernels/qgemm/quads.h"
 
 namespace mezzo {
@@ -18,10 +19,13 @@ struct QuadStrip {
   const int8_t* w;
   const int32_t* start;  // what the sums of the panel's 16 columns begin with
   const QOutput* out;
-  size_t channel;  // the panel's first column in `out`
-  size_t cols;     // of the panel, 1..16
-  char* y;         // element (row 0, first column of the panel)
-  size_t y_step;   // bytes from row to row
+  size_t channel;             // the panel's first column in `out`
+  size_t cols;                // of the panel, 1..16
+  char* y;                    // element (row 0, first column of the panel)
+  size_t y_step;              // bytes from row to row
+  const QResidual* residual;  // of codes; may be null
+  const uint8_t* other;       // its codes at (row 0, first column), y_step apart
+  size_t ahead;  // bytes of rows of y (and of the residual) that are worth fetching in advance
 };
 
 // What an instruction set brings.
@@ -49,6 +53,8 @@ struct QuadProduct {
   size_t rows;
   size_t unit;       // rows that are asked for together: blocks are multiples of it
   size_t row_bytes;  // of x, about, that a row brings into the cache
+  const QResidual* residual = nullptr;  // its codes lie where those of y do
+  const uint8_t* other = nullptr;       // the one beside y[0]
 };
 
 // n codes as unsigned ones: signed ones are moved up by 128.

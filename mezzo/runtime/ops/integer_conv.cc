@@ -22,10 +22,12 @@ struct Prepared {
   QOutput out;
 };
 
-void Run(OpContext& ctx, const WindowGeometry& g, int32_t x_zero, const Prepared& p) {
+void Run(OpContext& ctx, const WindowGeometry& g, int32_t x_zero, const Prepared& p,
+         const QResidual* residual = nullptr) {
   const Tensor x = ctx.in[0].ToLayout(Layout::kChannelsLast);
-  Tensor y(TypeOf(p.out.kind), g.OutShape(x.rank()), Layout::kChannelsLast);
-  RunQConv(ctx, {g.shape, CodesOf(x), x_zero, y.raw()}, p.weights, p.out);
+  const DType type = residual ? OutputType(ctx.node, "add_") : TypeOf(p.out.kind);
+  Tensor y(type, g.OutShape(x.rank()), Layout::kChannelsLast);
+  RunQConv(ctx, {g.shape, CodesOf(x), x_zero, y.raw(), residual}, p.weights, p.out);
   ctx.out[0] = std::move(y);
 }
 
@@ -64,7 +66,18 @@ void PrepareQConv(OpContext& ctx) { PreparedQConv(ctx); }
 void QConvOp(OpContext& ctx) {
   const WindowGeometry g = ConvGeometry(ctx.node, ctx.in[0], ctx.Plain(1));
   const auto x_zero = static_cast<int32_t>(ctx.node.Int("x_zero_point", 0));
-  Run(ctx, g, x_zero, PreparedQConv(ctx));
+  const Prepared& p = PreparedQConv(ctx);
+  if (!ctx.Has(3)) return Run(ctx, g, x_zero, p);
+  const QBinaryParams params = BinaryParamsOf(ctx.node, false, "add_");
+  const Tensor& other = ctx.in[3];
+  if (other.shape() != g.OutShape(ctx.in[0].rank())) {  // broadcasts
+    Run(ctx, g, x_zero, p);
+    ctx.out[0] = RunQBinary(ctx, ctx.out[0], other, params, OutputType(ctx.node, "add_"));
+    return;
+  }
+  const Tensor laid = other.ToLayout(Layout::kChannelsLast);
+  const QResidual residual{params, p.out.kind == QOutput::Kind::kInt8, CodesOf(laid)};
+  Run(ctx, g, x_zero, p, &residual);
 }
 
 // Prepared data may be kept only if all that it is made from is the same at every run.
