@@ -39,8 +39,9 @@ MEZZO_INLINE inline Sums SumsOf(const QDepthwiseRow& r, const int16_t* const (&p
   return sums;
 }
 
-MEZZO_INLINE inline void StoreCodes(const OutputAvx2& out, const QDepthwiseRow& r, const Sums& s,
-                                    char* const (&y)[kPixels]) {
+template <bool kUsual>
+MEZZO_INLINE inline void StoreCodes(const OutputAvx2<kUsual>& out, const QDepthwiseRow& r,
+                                    const Sums& s, char* const (&y)[kPixels]) {
   Unrolled<kPixels / 2>([&](auto i) MEZZO_INLINE {
     constexpr int p = 2 * i;
     const size_t n = r.channel, m = n + 8;
@@ -58,7 +59,8 @@ MEZZO_INLINE inline void StoreCodes(const OutputAvx2& out, const QDepthwiseRow& 
   });
 }
 
-void StoreWords(const OutputAvx2& out, const QDepthwiseRow& r, const Sums& s,
+template <bool kUsual>
+void StoreWords(const OutputAvx2<kUsual>& out, const QDepthwiseRow& r, const Sums& s,
                 char* const (&y)[kPixels]) {
   for (int p = 0; p < kPixels; ++p) {
     alignas(32) int32_t words[16];
@@ -69,9 +71,9 @@ void StoreWords(const OutputAvx2& out, const QDepthwiseRow& r, const Sums& s,
   }
 }
 
-template <int kUnits>
+template <bool kUsual, int kUnits>
 void Row(const QDepthwiseRow& r) {
-  const OutputAvx2 out(*r.out);
+  const OutputAvx2<kUsual> out(*r.out);
   for (size_t i = 0; i < r.count; i += kPixels) {
     const int16_t* x[kPixels];
     char* y[kPixels];
@@ -87,7 +89,12 @@ void Row(const QDepthwiseRow& r) {
 
 }  // namespace
 
-void RunDepthwiseRowAvx2(const QDepthwiseRow& r) { r.units == 6 ? Row<6>(r) : Row<0>(r); }
+void RunDepthwiseRowAvx2(const QDepthwiseRow& r) {
+  if (OutputAvx2<>::IsUsual(*r.out))
+    r.units == 6 ? Row<true, 6>(r) : Row<true, 0>(r);
+  else
+    Row<false, 0>(r);
+}
 
 void MakePairsAvx2(const QPairsOfRow& r) {
   const __m128i flip = _mm_set1_epi8(r.is_signed ? static_cast<char>(0x80) : 0);

@@ -49,7 +49,7 @@ template <int R, int V, class W>
 
 // One row's sums to y.
 template <int V>
-MEZZO_INLINE inline void StoreRow(const OutputAvx2& out, const QTile& t, const __m256i* acc,
+MEZZO_INLINE inline void StoreRow(const OutputAvx2<>& out, const QTile& t, const __m256i* acc,
                                   size_t cols, char* y) {
   const auto* bias = reinterpret_cast<const __m256i*>(t.out->bias.data() + t.channel);
   __m256i sums[2];
@@ -73,7 +73,7 @@ void Tile(const QTile& t) {
   Dot<R, V>(t.x, t.x_stride, t.w->pairs(), static_cast<const W*>(t.w->Panel(t.panel)), acc);
   const size_t cols = std::min(kQPanel, t.w->cols() - t.panel * kQPanel);
   const size_t element = t.out->ElementSize();
-  const OutputAvx2 out(*t.out);
+  const OutputAvx2<> out(*t.out);
   char* y = static_cast<char*>(t.y);
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r, y += t.y_stride * element) StoreRow<V>(out, t, acc[r], cols, y);

@@ -70,15 +70,15 @@ MEZZO_INLINE inline void Add(const uint8_t* const (&row)[R], const int32_t* offs
 }
 
 // What follows the sums, made once a strip.
-template <bool kAdds>
+template <bool kUsual, bool kAdds>
 struct Stage {
   explicit Stage(const QuadStrip& s) : out(*s.out) {}
-  OutputAvx2 out;
+  OutputAvx2<kUsual> out;
 };
-template <>
-struct Stage<true> {
+template <bool kUsual>
+struct Stage<kUsual, true> {
   explicit Stage(const QuadStrip& s) : out(*s.out), add(*s.residual) {}
-  OutputAvx2 out;
+  OutputAvx2<kUsual> out;
   AdditionAvx2 add;
 };
 
@@ -114,8 +114,8 @@ MEZZO_INLINE inline void StoreRows(const QuadStrip& s, const void* from, size_t 
     std::memcpy(y + r * s.y_step, static_cast<const char*>(from) + r * pitch, bytes);
 }
 
-template <bool kAdds, int R, int V>
-MEZZO_INLINE inline void StoreCodes(const Stage<kAdds>& stage, const QuadStrip& s,
+template <bool kUsual, bool kAdds, int R, int V>
+MEZZO_INLINE inline void StoreCodes(const Stage<kUsual, kAdds>& stage, const QuadStrip& s,
                                     const Sums<R, V>& acc, size_t count, char* y) {
   constexpr int kPacks = (R * V + 3) / 4, kLast = R * V - 1;  // past the last, it is repeated
   __m256i codes[kPacks];
@@ -145,8 +145,8 @@ MEZZO_INLINE inline void StoreCodes(const Stage<kAdds>& stage, const QuadStrip& 
   StoreRows<R>(s, rows, 8 * V, s.cols, count, y);
 }
 
-template <bool kAdds, int R, int V>
-MEZZO_INLINE inline void StoreWords(const Stage<kAdds>& stage, const QuadStrip& s,
+template <bool kUsual, bool kAdds, int R, int V>
+MEZZO_INLINE inline void StoreWords(const Stage<kUsual, kAdds>& stage, const QuadStrip& s,
                                     const Sums<R, V>& acc, size_t count, char* y) {
   alignas(32) int32_t words[R][8 * V];
   Unrolled<R>([&](auto r) MEZZO_INLINE {
@@ -158,9 +158,9 @@ MEZZO_INLINE inline void StoreWords(const Stage<kAdds>& stage, const QuadStrip& 
   StoreRows<R>(s, words, sizeof(words[0]), 4 * s.cols, count, y);
 }
 
-// R rows from the first-th on, of which those below s.count are written.
-template <bool kAdds, int R, int V>
-MEZZO_INLINE inline void Tile(const Stage<kAdds>& stage, const QuadStrip& s, size_t first) {
+// The sums of R rows from the first-th on.
+template <int R, int V>
+MEZZO_INLINE inline Sums<R, V> SumsOf(const QuadStrip& s, size_t first) {
   const uint8_t* row[R];
   Sums<R, V> acc;
   Unrolled<R>([&](auto r) MEZZO_INLINE {
@@ -171,10 +171,25 @@ MEZZO_INLINE inline void Tile(const Stage<kAdds>& stage, const QuadStrip& s, siz
   });
   Add<R, V, 2>(row, s.offsets, s.w, s.pairs, acc);
   Add<R, V, 1>(row, s.offsets + 2 * s.pairs, s.w + 128 * s.pairs, s.singles, acc);
+  Sums<R, V> sums;
+  Unrolled<R>([&](auto r) MEZZO_INLINE {
+    Unrolled<V>([&](auto v) MEZZO_INLINE {
+      __m256i sum = acc.at[r][v];
+      asm("" : "+x"(sum));  // so that nothing that sums are used for keeps acc in memory
+      sums.at[r][v] = sum;
+    });
+  });
+  return sums;
+}
+
+// R rows from the first-th on, of which those below s.count are written.
+template <bool kUsual, bool kAdds, int R, int V>
+MEZZO_INLINE inline void Tile(const Stage<kUsual, kAdds>& stage, const QuadStrip& s, size_t first) {
+  const Sums<R, V> sums = SumsOf<R, V>(s, first);
   const size_t count = s.count - first;
   char* y = s.y + first * s.y_step;
-  stage.out.codes() ? StoreCodes<kAdds, R, V>(stage, s, acc, count, y)
-                    : StoreWords<kAdds, R, V>(stage, s, acc, count, y);
+  stage.out.codes() ? StoreCodes<kUsual, kAdds, R, V>(stage, s, sums, count, y)
+                    : StoreWords<kUsual, kAdds, R, V>(stage, s, sums, count, y);
 }
 
 // The first panel of a block is the first to touch its rows of y, a few bytes of each, which no
@@ -187,21 +202,27 @@ inline void FetchAhead(const QuadStrip& s, size_t first) {
     }
 }
 
-template <bool kAdds, int V>
+template <bool kUsual, bool kAdds, int V>
 void Strip(const QuadStrip& s) {
-  const Stage<kAdds> stage(s);
-  if (s.count == 1) return Tile<kAdds, 1, V>(stage, s, 0);
+  const Stage<kUsual, kAdds> stage(s);
+  if (s.count == 1) return Tile<kUsual, kAdds, 1, V>(stage, s, 0);
   for (size_t r = 0; r < s.count; r += kRows) {
     if (s.ahead) FetchAhead(s, r + 2 * kRows);
-    Tile<kAdds, kRows, V>(stage, s, r);
+    Tile<kUsual, kAdds, kRows, V>(stage, s, r);
   }
 }
 
+template <bool kUsual, bool kAdds>
+void StripOf(const QuadStrip& s) {
+  s.cols <= 8 ? Strip<kUsual, kAdds, 1>(s) : Strip<kUsual, kAdds, 2>(s);
+}
+
 void RunStrip(const QuadStrip& s) {
+  const bool usual = OutputAvx2<>::IsUsual(*s.out);
   if (s.residual)
-    s.cols <= 8 ? Strip<true, 1>(s) : Strip<true, 2>(s);
+    usual ? StripOf<true, true>(s) : StripOf<false, true>(s);
   else
-    s.cols <= 8 ? Strip<false, 1>(s) : Strip<false, 2>(s);
+    usual ? StripOf<true, false>(s) : StripOf<false, false>(s);
 }
 
 }  // namespace
