@@ -96,25 +96,44 @@ void RunDepthwiseRowAvx2(const QDepthwiseRow& r) {
     Row<false, 0>(r);
 }
 
-void MakePairsAvx2(const QPairsOfRow& r) {
+namespace {
+
+// Pixels [i, end) of the pairs; kInside: all codes of both are in the image, 16 channels of them.
+template <bool kInside>
+size_t MakePairs(const QPairsOfRow& r, size_t i, size_t end) {
   const __m128i flip = _mm_set1_epi8(r.is_signed ? static_cast<char>(0x80) : 0);
   const __m128i zero = _mm_set1_epi8(static_cast<char>(r.zero));
-  const auto codes = [&](size_t pixel) {
-    if (!r.x || pixel >= r.pixels) return zero;
+  const auto codes = [&](size_t pixel) MEZZO_INLINE {
+    if (!kInside && (!r.x || pixel >= r.pixels)) return zero;
     const uint8_t* from = r.x + pixel * r.pixel;
-    if (r.channels == kQPanel)
+    if (kInside || r.channels == kQPanel)
       return _mm_xor_si128(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)), flip);
     alignas(16) uint8_t some[16] = {};
     std::memcpy(some, from, r.channels);
     return _mm_xor_si128(_mm_load_si128(reinterpret_cast<const __m128i*>(some)), flip);
   };
-  for (size_t i = 0; i < r.count; ++i) {
+  for (; i < end; ++i) {
     const size_t at = r.first + i * r.step;
     const __m128i a = codes(at), b = codes(at + r.distance);
     auto* to = reinterpret_cast<__m256i*>(r.to + 32 * i);
     _mm256_store_si256(to, _mm256_cvtepu8_epi16(_mm_unpacklo_epi8(a, b)));
     _mm256_store_si256(to + 1, _mm256_cvtepu8_epi16(_mm_unpackhi_epi8(a, b)));
   }
+  return end;
+}
+
+}  // namespace
+
+void MakePairsAvx2(const QPairsOfRow& r) {
+  size_t i = 0;
+  if (r.x && r.channels == kQPanel && r.pixels > r.distance) {
+    const size_t before = size_t{0} - r.first;  // the padding on the left
+    const size_t begin = std::min((before + r.step - 1) / r.step, r.count);
+    const size_t inside = (r.pixels - r.distance - 1 + before) / r.step + 1;
+    i = MakePairs<false>(r, i, begin);
+    i = MakePairs<true>(r, i, std::clamp(inside, begin, r.count));
+  }
+  MakePairs<false>(r, i, r.count);
 }
 
 }  // namespace mezzo

@@ -60,11 +60,11 @@ MEZZO_INLINE inline void StoreRow(const OutputAvx2<>& out, const QTile& t, const
   if (out.codes()) {
     const size_t n = t.channel, m = n + 8;
     _mm256_store_si256(to, out.Codes(n, sums[0], m, sums[1], n, sums[0], m, sums[1]));
-    std::memcpy(y, words, cols);
+    cols == kQPanel ? std::memcpy(y, words, kQPanel) : std::memcpy(y, words, cols);
     return;
   }
   for (int v = 0; v < V; ++v) _mm256_store_si256(to + v, out.Words(t.channel + 8 * v, sums[v]));
-  std::memcpy(y, words, 4 * cols);
+  cols == kQPanel ? std::memcpy(y, words, 4 * kQPanel) : std::memcpy(y, words, 4 * cols);
 }
 
 template <int R, int V, class W>
