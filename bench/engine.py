@@ -1,10 +1,12 @@
 """Latency of INT8 files in mezzo, ONNX Runtime and OpenVINO, turn by turn, on the same files.
 
-    python bench/engine.py FOLDER [--mezzo build/mezzo] [--networks resnet50,lite0] [--batches 1,8] [--threads 1,2] [--rounds 5]
+    python bench/engine.py FOLDER [--floats DATA] [--mezzo build/mezzo] [--networks resnet50,lite0] [--batches 1,8]
+                           [--threads 1,2] [--rounds 5]
 
-FOLDER holds NETWORK.onnx, INT8 files that mezzo wrote (resnet50: of bench/resnet50.py's model). Each figure is the median
-over the rounds of one process's own median of its runs; in a round all programs take their turn. Peers run with their default
-options, in which products of 8-bit codes saturate on processors without VNNI; OpenVINO with its latency hint.
+FOLDER holds NETWORK.onnx, INT8 files that mezzo wrote (resnet50: of bench/resnet50.py's model); DATA the float networks as
+NETWORK/model.onnx (what bench/prepare_int8_data.py made). Each figure is the median over the rounds of one process's own
+median of its runs; in a round all programs take their turn. Peers run with their default options, in which products of 8-bit
+codes saturate on processors without VNNI; OpenVINO with its latency hint.
 """
 
 import argparse
@@ -97,14 +99,15 @@ def main():
         return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=pathlib.Path)
+    parser.add_argument("--floats", type=pathlib.Path)
     parser.add_argument("--mezzo", default=str(HERE.parent / "build/mezzo"))
     parser.add_argument("--networks", default=",".join(SHAPES))
     parser.add_argument("--batches", default="1,8")
     parser.add_argument("--threads", default="1,2")
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
-    print("| network | batch | threads | mezzo ms | ONNX Runtime ms | OpenVINO ms | mezzo / best |")
-    print("|---|---|---|---|---|---|---|")
+    print("| network | batch | threads | mezzo ms | ONNX Runtime ms | OpenVINO ms | mezzo / best | float in mezzo / int8 |")
+    print("|---|---|---|---|---|---|---|---|")
     ratios = []
     for network in options.networks.split(","):
         for batch in map(int, options.batches.split(",")):
@@ -114,12 +117,17 @@ def main():
                 rounds = []
                 for _ in range(options.rounds):
                     row = [mezzo_ms(options.mezzo, file, shapes, threads)]
-                    rounds.append(row + [peer_ms(peer, file, shapes, threads) for peer in PEERS])
-                mezzo, *peers = (statistics.median(column) for column in zip(*rounds))
+                    row += [peer_ms(peer, file, shapes, threads) for peer in PEERS]
+                    if options.floats:
+                        model = options.floats / network / "model.onnx"
+                        row.append(mezzo_ms(options.mezzo, str(model), shapes, threads) / row[0])
+                    rounds.append(row)
+                mezzo, *peers = (statistics.median(column) for column in list(zip(*rounds))[:3])
+                speedup = f"{statistics.median(row[3] for row in rounds):.2f}" if options.floats else "-"
                 ratios.append(mezzo / min(peers))
                 cells = " | ".join(f"{ms:.2f}" for ms in (mezzo, *peers))
-                print(f"| {network} | {batch} | {threads} | {cells} | {ratios[-1]:.2f} |", flush=True)
-    print(f"\ngeometric mean of the last column: {math.exp(statistics.mean(map(math.log, ratios))):.2f}")
+                print(f"| {network} | {batch} | {threads} | {cells} | {ratios[-1]:.2f} | {speedup} |", flush=True)
+    print(f"\ngeometric mean of mezzo / best: {math.exp(statistics.mean(map(math.log, ratios))):.2f}")
 
 
 if __name__ == "__main__":
