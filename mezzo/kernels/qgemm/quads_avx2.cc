@@ -22,14 +22,6 @@ struct Sums {
 };
 
 // Written out, since compilers that may reorder these products spill sums.
-MEZZO_INLINE inline __m256i Broadcast(const uint8_t* x) {
-  __m256i four;
-  asm("vpbroadcastd %[x], %[four]"
-      : [four] "=x"(four)
-      : [x] "m"(*reinterpret_cast<const int32_t(*)[1]>(x)));
-  return four;
-}
-
 MEZZO_INLINE inline __m256i Products(__m256i x, __m256i w) {
   __m256i words;
   asm("vpmaddubsw %[w], %[x], %[words]" : [words] "=x"(words) : [x] "x"(x), [w] "x"(w));
@@ -57,7 +49,7 @@ MEZZO_INLINE inline void Add(const uint8_t* const (&row)[R], const int32_t* offs
     Unrolled<R>([&](auto r) MEZZO_INLINE {
       __m256i words[V];
       Unrolled<G>([&](auto g) MEZZO_INLINE {
-        const __m256i x = Broadcast(row[r] + offsets[g]);
+        const __m256i x = BroadcastAvx2(row[r] + offsets[g]);
         Unrolled<V>([&](auto v) MEZZO_INLINE {
           const __m256i products = Products(x, wv.at[g][v]);
           words[v] = g == 0 ? products : _mm256_add_epi16(words[v], products);

@@ -30,7 +30,10 @@ struct QuadLines {
   size_t tile_rows;
   void (*strip)(const QuadStrip&);
 };
-extern const QuadLines kQuadLinesAvx2;
+extern const QuadLines kQuadLinesAvx2, kQuadLinesAvxVnni, kQuadLinesAvx512Vnni;
+
+// Those of the last set up to `isa` that has some. Throws UsageError for kPlain.
+const QuadLines& QuadLinesOf(Isa isa);
 
 // Where the codes of rows [begin, begin + count) lie: fills rows[0, count). It may copy codes into
 // `scratch`, which no other thread uses. Up to 3 codes past the last one of a run are read, and
