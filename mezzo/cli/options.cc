@@ -4,6 +4,7 @@
 
 #include "mezzo/import/onnx_reader.h"
 #include "mezzo/runtime/fold_constants.h"
+#include "mezzo/runtime/fuse.h"
 
 namespace mezzo {
 
@@ -60,13 +61,14 @@ void ThreadOptions::Add(CLI::App& app) {
   app.add_option("--threads", threads, "0: every core")->capture_default_str();
 }
 
-RunnableModel LoadRunnable(const std::string& path) {
+RunnableModel LoadRunnable(const std::string& path, bool fuse) {
   RunnableModel m;
   m.model = ReadOnnx(path);
   m.graph = m.model.graph;
   FoldConstants(m.graph);
   for (const Node& node : m.graph.nodes) m.quantized |= node.Is("DequantizeLinear");
   if (m.quantized) m.graph = LowerToIntegers(m.graph, &m.lowered);
+  if (fuse) FuseAdditions(m.graph, &m.lowered);
   return m;
 }
 

@@ -40,7 +40,8 @@ struct RunnableModel {
   LowerReport lowered;  // empty if not quantized
   bool quantized = false;
 };
-RunnableModel LoadRunnable(const std::string& path);
+// `fuse`: fuse.h. Without it every node of the lowered graph does one thing.
+RunnableModel LoadRunnable(const std::string& path, bool fuse = true);
 
 // Inputs made by fill(type, shape): of the shapes given as NAME=1,3,224,224, or as declared with
 // unknown dimensions 1.

@@ -168,7 +168,7 @@ ChipReport Simulate(const Options& o) {
   ChipReport r;
   StageClock clock;
   clock.Begin("reading the model");
-  const RunnableModel model = LoadRunnable(o.model);
+  const RunnableModel model = LoadRunnable(o.model, false);
   const Graph arrays = OnArrays(model.graph, task.options);
   const auto dataset = o.data.Open(model.model.graph);
   auto samples = DrawSamples(*dataset, static_cast<size_t>(o.samples), o.data.seed);

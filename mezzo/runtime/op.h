@@ -72,6 +72,9 @@ using OpFn = void (*)(OpContext&);
 struct OpEntry {
   OpFn run = nullptr;
   bool channels_last = false;  // takes inputs in any layout; others get every input in plain layout
+  // Fills `state` before the first run, if all inputs but the first are constant; those alone are
+  // there. May do nothing: `run` makes what it lacks.
+  OpFn prepare = nullptr;
 };
 
 // Operators by name; those of other domains than ONNX's as "domain:Name".
@@ -81,8 +84,8 @@ class OpTable {
   // Null if there is none.
   const OpEntry* Find(const std::string& domain, const std::string& op_type) const;
 
-  void Add(const std::string& name, OpFn run, bool channels_last = false) {
-    entries_[name] = {run, channels_last};
+  void Add(const std::string& name, OpFn run, bool channels_last = false, OpFn prepare = nullptr) {
+    entries_[name] = {run, channels_last, prepare};
   }
   const std::unordered_map<std::string, OpEntry>& entries() const { return entries_; }
 

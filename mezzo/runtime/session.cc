@@ -1,5 +1,6 @@
 #include "mezzo/runtime/session.h"
 
+#include <algorithm>
 #include <chrono>
 #include <optional>
 #include <utility>
@@ -76,6 +77,30 @@ struct Session::Program {
     for (const Node& node : g.nodes) AddStep(node);
     for (const ValueInfo& out : g.outputs) output_slots.push_back(slot_of.at(out.name));
     MarkLastUses();
+    Prepare();
+  }
+
+  // Packs weights and the like, so that the first run is as fast as the others.
+  void Prepare() const {
+    std::vector<Tensor> frame(slot_count);
+    for (const auto& [slot, tensor] : constants) frame[slot] = tensor;
+    std::vector<const Step*> ready;
+    for (const auto& step : steps)
+      if (step->op.prepare && std::all_of(step->inputs.begin() + 1, step->inputs.end(),
+                                          [&](int i) { return i < 0 || frame[i].defined(); }))
+        ready.push_back(step.get());
+    options.threads.Each(ready.size(), [&](size_t i, size_t) {
+      const Step& step = *ready[i];
+      std::vector<Tensor> in(step.inputs.size());
+      for (size_t k = 1; k < in.size(); ++k)
+        if (step.inputs[k] >= 0) in[k] = frame[step.inputs[k]];
+      OpContext ctx{*step.node,      in,        {step.constant.get(), in.size()}, {}, Threads(),
+                    options.kernels, step.state};
+      try {
+        step.op.prepare(ctx);
+      } catch (const UsageError&) {  // said when the node runs, if it does
+      }
+    });
   }
 
   void AddStep(const Node& node) {

@@ -27,7 +27,11 @@ void QConv(const QConvArgs& a, const QConvWeights& w, const QOutput& out, const 
   const QConvShape& s = a.shape;
   const size_t rows = s.batch * s.out_h * s.out_w;
   if (rows == 0) return;
-  if (w.depthwise()) return QConvDepthwise(a, w, out, threads);
+  if (w.depthwise()) {
+    QConvDepthwise(a, w, out, threads);
+    if (a.residual) QBinary(ResidualOf(a), a.residual->params);
+    return;
+  }
   for (size_t g = 0; g < s.groups; ++g) {
     // a quad that exceeds its run may exceed the image
     const QPixels pixels(a, g * s.group_in(), s.group_in(), w.group(g).run() % 4 != 0);
@@ -39,6 +43,10 @@ void QConv(const QConvArgs& a, const QConvWeights& w, const QOutput& out, const 
     p.rows = rows;
     p.unit = pixels.copied() ? s.out_w : 1;
     p.row_bytes = s.in_h * s.in_w * s.group_in() / (s.out_h * s.out_w) + 1;
+    if (a.residual) {
+      p.residual = a.residual;
+      p.other = static_cast<const uint8_t*>(a.residual->b.data) + channel;
+    }
     RunQuadProduct(
         p,
         [&](size_t begin, size_t count, const uint8_t** places, std::vector<uint8_t>& scratch) {

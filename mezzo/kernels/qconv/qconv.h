@@ -5,7 +5,8 @@
 //                                        * w[n, c - first channel of n's group, p, q]
 //
 // where taps outside the image add nothing, followed by the output stage of qgemm.h with the output
-// channel as the column. One-dimensional convolutions have height 1.
+// channel as the column, and by the addition of a residual (qelementwise.h) where there is one.
+// One-dimensional convolutions have height 1.
 #pragma once
 
 #include <cstddef>
@@ -14,6 +15,7 @@
 #include <vector>
 
 #include "mezzo/base/threads.h"
+#include "mezzo/kernels/qelementwise/qelementwise.h"
 #include "mezzo/kernels/qgemm/quads.h"
 
 namespace mezzo {
@@ -73,10 +75,14 @@ class QConvWeights {
 
 struct QConvArgs {
   QConvShape shape;
-  QCodes x;            // (batch, in_h, in_w, in_c)
-  int32_t x_zero = 0;  // a code of x's type
-  void* y = nullptr;   // (batch, out_h, out_w, out_c)
+  QCodes x;                             // (batch, in_h, in_w, in_c)
+  int32_t x_zero = 0;                   // a code of x's type
+  void* y = nullptr;                    // (batch, out_h, out_w, out_c)
+  const QResidual* residual = nullptr;  // added to codes
 };
+
+// The addition of the residual to y in place, where it is done apart.
+QBinaryArgs ResidualOf(const QConvArgs& args);
 
 void QConv(const QConvArgs& args, const QConvWeights& w, const QOutput& out,
            const Threads& threads);

@@ -18,7 +18,7 @@ struct QPairsOfRow {
   size_t pixels, channels;  // channels: 1..16
   bool is_signed;           // codes are moved up by 128
   uint8_t zero;             // unsigned
-  size_t first;             // modulo 2^64
+  size_t first;             // modulo 2^64: 0 or negative
   size_t step, distance, count;
   int16_t* to;
 };

@@ -39,8 +39,9 @@ MEZZO_INLINE inline Sums SumsOf(const QDepthwiseRow& r, const int16_t* const (&p
   return sums;
 }
 
-MEZZO_INLINE inline void StoreCodes(const OutputAvx2& out, const QDepthwiseRow& r, const Sums& s,
-                                    char* const (&y)[kPixels]) {
+template <bool kUsual>
+MEZZO_INLINE inline void StoreCodes(const OutputAvx2<kUsual>& out, const QDepthwiseRow& r,
+                                    const Sums& s, char* const (&y)[kPixels]) {
   Unrolled<kPixels / 2>([&](auto i) MEZZO_INLINE {
     constexpr int p = 2 * i;
     const size_t n = r.channel, m = n + 8;
@@ -58,7 +59,8 @@ MEZZO_INLINE inline void StoreCodes(const OutputAvx2& out, const QDepthwiseRow& 
   });
 }
 
-void StoreWords(const OutputAvx2& out, const QDepthwiseRow& r, const Sums& s,
+template <bool kUsual>
+void StoreWords(const OutputAvx2<kUsual>& out, const QDepthwiseRow& r, const Sums& s,
                 char* const (&y)[kPixels]) {
   for (int p = 0; p < kPixels; ++p) {
     alignas(32) int32_t words[16];
@@ -69,9 +71,9 @@ void StoreWords(const OutputAvx2& out, const QDepthwiseRow& r, const Sums& s,
   }
 }
 
-template <int kUnits>
+template <bool kUsual, int kUnits>
 void Row(const QDepthwiseRow& r) {
-  const OutputAvx2 out(*r.out);
+  const OutputAvx2<kUsual> out(*r.out);
   for (size_t i = 0; i < r.count; i += kPixels) {
     const int16_t* x[kPixels];
     char* y[kPixels];
@@ -87,27 +89,51 @@ void Row(const QDepthwiseRow& r) {
 
 }  // namespace
 
-void RunDepthwiseRowAvx2(const QDepthwiseRow& r) { r.units == 6 ? Row<6>(r) : Row<0>(r); }
+void RunDepthwiseRowAvx2(const QDepthwiseRow& r) {
+  if (OutputAvx2<>::IsUsual(*r.out))
+    r.units == 6 ? Row<true, 6>(r) : Row<true, 0>(r);
+  else
+    Row<false, 0>(r);
+}
 
-void MakePairsAvx2(const QPairsOfRow& r) {
+namespace {
+
+// Pixels [i, end) of the pairs; kInside: all codes of both are in the image, 16 channels of them.
+template <bool kInside>
+size_t MakePairs(const QPairsOfRow& r, size_t i, size_t end) {
   const __m128i flip = _mm_set1_epi8(r.is_signed ? static_cast<char>(0x80) : 0);
   const __m128i zero = _mm_set1_epi8(static_cast<char>(r.zero));
-  const auto codes = [&](size_t pixel) {
-    if (!r.x || pixel >= r.pixels) return zero;
+  const auto codes = [&](size_t pixel) MEZZO_INLINE {
+    if (!kInside && (!r.x || pixel >= r.pixels)) return zero;
     const uint8_t* from = r.x + pixel * r.pixel;
-    if (r.channels == kQPanel)
+    if (kInside || r.channels == kQPanel)
       return _mm_xor_si128(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)), flip);
     alignas(16) uint8_t some[16] = {};
     std::memcpy(some, from, r.channels);
     return _mm_xor_si128(_mm_load_si128(reinterpret_cast<const __m128i*>(some)), flip);
   };
-  for (size_t i = 0; i < r.count; ++i) {
+  for (; i < end; ++i) {
     const size_t at = r.first + i * r.step;
     const __m128i a = codes(at), b = codes(at + r.distance);
     auto* to = reinterpret_cast<__m256i*>(r.to + 32 * i);
     _mm256_store_si256(to, _mm256_cvtepu8_epi16(_mm_unpacklo_epi8(a, b)));
     _mm256_store_si256(to + 1, _mm256_cvtepu8_epi16(_mm_unpackhi_epi8(a, b)));
   }
+  return end;
+}
+
+}  // namespace
+
+void MakePairsAvx2(const QPairsOfRow& r) {
+  size_t i = 0;
+  if (r.x && r.channels == kQPanel && r.pixels > r.distance) {
+    const size_t before = size_t{0} - r.first;  // the padding on the left
+    const size_t begin = std::min((before + r.step - 1) / r.step, r.count);
+    const size_t inside = (r.pixels - r.distance - 1 + before) / r.step + 1;
+    i = MakePairs<false>(r, i, begin);
+    i = MakePairs<true>(r, i, std::clamp(inside, begin, r.count));
+  }
+  MakePairs<false>(r, i, r.count);
 }
 
 }  // namespace mezzo

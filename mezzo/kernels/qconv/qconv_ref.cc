@@ -37,6 +37,12 @@ void QConvRef(const QConvArgs& a, const QConvWeights& w, const QOutput& out) {
           StoreQOutputRef(out, n, SumRef(a, weights, b, i, j, first_c), a.y,
                           ((b * s.out_h + i) * s.out_w + j) * s.out_c + n);
   }
+  if (a.residual) QBinaryRef(ResidualOf(a), a.residual->params);
+}
+
+QBinaryArgs ResidualOf(const QConvArgs& a) {
+  const size_t n = a.shape.batch * a.shape.out_h * a.shape.out_w * a.shape.out_c;
+  return {{a.y, a.residual->a_signed}, a.residual->b, 1, 1, a.y, n};
 }
 
 }  // namespace mezzo

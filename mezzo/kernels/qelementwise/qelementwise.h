@@ -35,6 +35,14 @@ struct QBinaryArgs {
 void QBinary(const QBinaryArgs& args, const QBinaryParams& params);
 void QBinaryRef(const QBinaryArgs& args, const QBinaryParams& params);
 
+// What may follow the output stage of a product: its codes are operand a of an addition, operand b
+// lies in memory as the result does.
+struct QResidual {
+  QBinaryParams params;
+  bool a_signed = false;
+  QCodes b;
+};
+
 // y[i] = table[x[i] as an unsigned byte]: any function of one code. x and y may be the same.
 using QTable = std::array<uint8_t, 256>;
 void QLut(const uint8_t* x, const QTable& table, uint8_t* y, size_t n);

@@ -49,7 +49,7 @@ template <int R, int V, class W>
 
 // One row's sums to y.
 template <int V>
-MEZZO_INLINE inline void StoreRow(const OutputAvx2& out, const QTile& t, const __m256i* acc,
+MEZZO_INLINE inline void StoreRow(const OutputAvx2<>& out, const QTile& t, const __m256i* acc,
                                   size_t cols, char* y) {
   const auto* bias = reinterpret_cast<const __m256i*>(t.out->bias.data() + t.channel);
   __m256i sums[2];
@@ -60,11 +60,11 @@ MEZZO_INLINE inline void StoreRow(const OutputAvx2& out, const QTile& t, const _
   if (out.codes()) {
     const size_t n = t.channel, m = n + 8;
     _mm256_store_si256(to, out.Codes(n, sums[0], m, sums[1], n, sums[0], m, sums[1]));
-    std::memcpy(y, words, cols);
+    cols == kQPanel ? std::memcpy(y, words, kQPanel) : std::memcpy(y, words, cols);
     return;
   }
   for (int v = 0; v < V; ++v) _mm256_store_si256(to + v, out.Words(t.channel + 8 * v, sums[v]));
-  std::memcpy(y, words, 4 * cols);
+  cols == kQPanel ? std::memcpy(y, words, 4 * kQPanel) : std::memcpy(y, words, 4 * cols);
 }
 
 template <int R, int V, class W>
@@ -73,7 +73,7 @@ void Tile(const QTile& t) {
   Dot<R, V>(t.x, t.x_stride, t.w->pairs(), static_cast<const W*>(t.w->Panel(t.panel)), acc);
   const size_t cols = std::min(kQPanel, t.w->cols() - t.panel * kQPanel);
   const size_t element = t.out->ElementSize();
-  const OutputAvx2 out(*t.out);
+  const OutputAvx2<> out(*t.out);
   char* y = static_cast<char*>(t.y);
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r, y += t.y_stride * element) StoreRow<V>(out, t, acc[r], cols, y);

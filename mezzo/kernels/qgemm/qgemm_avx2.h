@@ -63,9 +63,14 @@ MEZZO_INLINE inline __m256i PackedAvx2(__m256i a, __m256i b, __m256i c, __m256i 
 }
 
 // The output stage behind the biases. Made once for many tiles, so that what it holds is not read
-// again after every store.
+// again after every store. kUsual: uint8 without offsets, known when compiled.
+template <bool kUsual = false>
 class OutputAvx2 {
  public:
+  static bool IsUsual(const QOutput& out) {
+    return out.kind == QOutput::Kind::kUInt8 && !out.has_offset;
+  }
+
   explicit OutputAvx2(const QOutput& out)
       : scale_(out.scale.data()),
         offset_(out.has_offset ? out.offset.data() : nullptr),
@@ -74,7 +79,9 @@ class OutputAvx2 {
         lo_(out.lo),
         hi_(_mm256_set1_ps(static_cast<float>(out.hi - out.zero_point))) {}
 
-  bool codes() const { return kind_ == QOutput::Kind::kUInt8 || kind_ == QOutput::Kind::kInt8; }
+  bool codes() const {
+    return kUsual || kind_ == QOutput::Kind::kUInt8 || kind_ == QOutput::Kind::kInt8;
+  }
 
   // What a float or int32 output stores for sums of columns n..n+7.
   MEZZO_INLINE __m256i Words(size_t n, __m256i sum) const {
@@ -85,13 +92,13 @@ class OutputAvx2 {
   MEZZO_INLINE __m256i Codes(size_t na, __m256i a, size_t nb, __m256i b, size_t nc, __m256i c,
                              size_t nd, __m256i d) const {
     return PackedAvx2(Rounded(na, a), Rounded(nb, b), Rounded(nc, c), Rounded(nd, d), zero_, lo_,
-                      kind_ == QOutput::Kind::kInt8);
+                      !kUsual && kind_ == QOutput::Kind::kInt8);
   }
 
  private:
   MEZZO_INLINE __m256 Scaled(size_t n, __m256i sum) const {
     const __m256 v = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), _mm256_loadu_ps(scale_ + n));
-    return offset_ ? _mm256_add_ps(v, _mm256_loadu_ps(offset_ + n)) : v;
+    return !kUsual && offset_ ? _mm256_add_ps(v, _mm256_loadu_ps(offset_ + n)) : v;
   }
   MEZZO_INLINE __m256i Rounded(size_t n, __m256i sum) const {
     return _mm256_cvtps_epi32(_mm256_min_ps(Scaled(n, sum), hi_));

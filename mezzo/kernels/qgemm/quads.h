@@ -56,6 +56,9 @@ class QQuads {
   std::vector<int32_t> Column(size_t n) const;
 
  private:
+  template <class Code>
+  void Fill(const Code* w, size_t row_stride, size_t col_stride, std::span<const int32_t> zero);
+
   size_t depth_ = 0, cols_ = 0, run_ = 0;
   std::vector<Panel> panels_;
   std::shared_ptr<int8_t> weights_;  // 64-byte aligned

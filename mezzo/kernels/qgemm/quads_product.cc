@@ -61,11 +61,12 @@ void RunBlock(const QuadProduct& p, const QuadLines& lines, std::span<const int3
     space.offsets.resize(quads.quads());
     for (size_t q = 0; q < quads.quads(); ++q) space.offsets[q] = p.offsets[ids[q]];
     const size_t column = panel * kQPanel;
+    const size_t at = begin * p.y_stride + column;
     lines.strip({space.rows.data(), count, space.offsets.data(), quads.pairs, quads.singles,
                  p.w->weights(quads.begin), start.data() + column, p.out, p.channel + column,
-                 std::min(kQPanel, p.w->cols() - column),
-                 static_cast<char*>(p.y) + (begin * p.y_stride + column) * element,
-                 p.y_stride * element});
+                 std::min(kQPanel, p.w->cols() - column), static_cast<char*>(p.y) + at * element,
+                 p.y_stride * element, p.residual, p.residual ? p.other + at : nullptr,
+                 panel == first_panel ? (last_panel - panel) * kQPanel * element : 0});
   }
 }
 

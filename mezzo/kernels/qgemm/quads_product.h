@@ -2,9 +2,11 @@
 // these lie, times panels of columns.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 
 #include "mezzo/base/cpu.h"
+#include "mezzo/kernels/qelementwise/qelementwise.h"
 #include "mezzo/kernels/qgemm/quads.h"
 
 namespace mezzo {
@@ -18,11 +20,24 @@ struct QuadStrip {
   const int8_t* w;
   const int32_t* start;  // what the sums of the panel's 16 columns begin with
   const QOutput* out;
-  size_t channel;  // the panel's first column in `out`
-  size_t cols;     // of the panel, 1..16
-  char* y;         // element (row 0, first column of the panel)
-  size_t y_step;   // bytes from row to row
+  size_t channel;             // the panel's first column in `out`
+  size_t cols;                // of the panel, 1..16
+  char* y;                    // element (row 0, first column of the panel)
+  size_t y_step;              // bytes from row to row
+  const QResidual* residual;  // of codes; may be null
+  const uint8_t* other;       // its codes at (row 0, first column), y_step apart
+  size_t ahead;  // bytes of rows of y (and of the residual) that are worth fetching in advance
 };
+
+// The first panel of a block is the first to touch its rows of y, a few bytes of each, which no
+// processor foresees.
+inline void FetchAhead(const QuadStrip& s, size_t first, size_t rows) {
+  for (size_t r = first; r < std::min(first + rows, s.count); ++r)
+    for (size_t i = 0; i < s.ahead; i += 64) {
+      __builtin_prefetch(s.y + r * s.y_step + i, 1);
+      if (s.residual) __builtin_prefetch(s.other + r * s.y_step + i);
+    }
+}
 
 // What an instruction set brings.
 struct QuadLines {
@@ -52,6 +67,8 @@ struct QuadProduct {
   size_t rows;
   size_t unit;       // rows that are asked for together: blocks are multiples of it
   size_t row_bytes;  // of x, about, that a row brings into the cache
+  const QResidual* residual = nullptr;  // its codes lie where those of y do
+  const uint8_t* other = nullptr;       // the one beside y[0]
 };
 
 // n codes as unsigned ones: signed ones are moved up by 128.

@@ -54,17 +54,26 @@ struct Emulated {
 
 struct Problem {
   size_t rows, depth, cols;
-  std::vector<uint8_t> x, w;
+  std::vector<uint8_t> x, w, other;
   std::vector<int32_t> w_zero, bias;
   std::vector<float> scale;
   QQuads quads;
 
   Problem(size_t m, size_t k, size_t n, unsigned seed)
-      : rows(m), depth(k), cols(n), x(m * Stride()), w(k * n), w_zero(n), bias(n), scale(n) {
+      : rows(m),
+        depth(k),
+        cols(n),
+        x(m * Stride()),
+        w(k * n),
+        other(m * n),
+        w_zero(n),
+        bias(n),
+        scale(n) {
     std::mt19937 rng(seed);
     const bool extreme = rng() % 2;
     for (uint8_t& v : x) v = static_cast<uint8_t>(extreme ? 255 * (rng() % 2) : rng());
     for (uint8_t& v : w) v = static_cast<uint8_t>(extreme ? 127 + rng() % 2 : rng());
+    for (uint8_t& v : other) v = static_cast<uint8_t>(rng());
     for (int32_t& z : w_zero) z = static_cast<int32_t>(rng() % 256) - 128;
     for (int32_t& b : bias) b = static_cast<int32_t>(rng() % 20001) - 10000;
     for (float& s : scale) s = static_cast<float>(rng() % 1000 + 1) / (400.0f * k * 128);
@@ -78,15 +87,22 @@ struct Problem {
     return MakeQOutput({kind, scale, bias, {}, 7, -100, 120}, cols);
   }
 
-  std::vector<uint8_t> Reference(const QOutput& out) const {
+  QResidual Residual(bool is_signed) const {
+    return {{false, 0.7f, 0.4f, 7, 100, 9, is_signed ? -90 : 3, 121}, is_signed, {other.data()}};
+  }
+
+  std::vector<uint8_t> Reference(const QOutput& out, const QResidual* residual) const {
     std::vector<uint8_t> y(rows * cols * out.ElementSize() + 64, 0xa5);
     QGemmRef({{x.data(), false}, rows, Stride(), 0, y.data(), cols}, quads, out);
+    if (residual)
+      QBinaryRef({{y.data(), residual->a_signed}, residual->b, 1, 1, y.data(), rows * cols},
+                 residual->params);
     return y;
   }
 
   // By SumTile<D>, as RunQuadProduct would ask for it.
   template <class D>
-  std::vector<uint8_t> Run(const QOutput& out) const {
+  std::vector<uint8_t> Run(const QOutput& out, const QResidual* residual) const {
     const size_t element = out.ElementSize();
     std::vector<uint8_t> y(rows * cols * element + 64, 0xa5);
     std::vector<const uint8_t*> places;
@@ -100,7 +116,9 @@ struct Problem {
       const size_t column = panel * kQPanel;
       RunVnniStrip({places.data(), rows, offsets.data(), p.pairs, p.singles, quads.weights(p.begin),
                     out.bias.data() + column, &out, column, std::min(kQPanel, cols - column),
-                    reinterpret_cast<char*>(y.data()) + column * element, cols * element},
+                    reinterpret_cast<char*>(y.data()) + column * element, cols * element, residual,
+                    residual ? static_cast<const uint8_t*>(residual->b.data) + column : nullptr,
+                    panel == 0 ? cols * element : 0},
                    D::kRows, SumTile<D>);
     }
     return y;
@@ -118,7 +136,9 @@ void ExpectEqualsRef(const std::vector<size_t>& columns) {
         for (const auto kind : {QOutput::Kind::kUInt8, QOutput::Kind::kInt8, QOutput::Kind::kFloat,
                                 QOutput::Kind::kInt32}) {
           const QOutput out = p.Output(kind);
-          ASSERT_EQ(p.Run<D>(out), p.Reference(out))
+          const QResidual residual = p.Residual(kind == QOutput::Kind::kInt8);
+          const QResidual* added = out.ElementSize() == 1 && seed % 2 ? &residual : nullptr;
+          ASSERT_EQ(p.Run<D>(out, added), p.Reference(out, added))
               << rows << "x" << depth << "x" << cols << " kind " << static_cast<int>(kind);
         }
       }
@@ -139,7 +159,7 @@ TEST(QuadsVnni, SumsWrap) {
   Problem p(3, 8, 2, 1);
   p.bias = {INT32_MAX, INT32_MIN};
   const QOutput out = p.Output(QOutput::Kind::kInt32);
-  EXPECT_EQ((p.Run<Emulated<1, 6, 2>>(out)), p.Reference(out));
+  EXPECT_EQ((p.Run<Emulated<1, 6, 2>>(out, nullptr)), p.Reference(out, nullptr));
 }
 
 TEST(QuadsVnni, SetsWithoutLinesUseThoseBeforeThem) {

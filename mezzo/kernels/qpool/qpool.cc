@@ -76,10 +76,11 @@ void QMaxPool(const QPoolArgs& a, const Threads& threads) {
   if (CurrentIsa() == Isa::kPlain) return QMaxPoolRef(a);
   const size_t channels = a.shape.in_c;
   threads.For(a.shape.batch * a.shape.out_h, Grain(a.shape), [&](size_t begin, size_t end) {
+    std::vector<const uint8_t*> taps;
     ForEachPixel(a, begin, end, [&](size_t y, size_t, size_t, auto&& each_tap) {
-      uint8_t* to = static_cast<uint8_t*>(a.y) + y;
-      std::fill_n(to, channels, a.x.is_signed ? uint8_t{0x80} : uint8_t{0});
-      each_tap([&](QCodes x) { MaxCodesAvx2(x, channels, to); });
+      taps.clear();
+      each_tap([&](QCodes x) { taps.push_back(static_cast<const uint8_t*>(x.data)); });
+      MaxOfTapsAvx2(taps, channels, a.x.is_signed, static_cast<uint8_t*>(a.y) + y);
     });
   });
 }

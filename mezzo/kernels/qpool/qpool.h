@@ -12,6 +12,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "mezzo/base/threads.h"
 #include "mezzo/kernels/qconv/qconv.h"
@@ -39,7 +40,8 @@ void QMaxPoolRef(const QPoolArgs& args);
 
 // The lines of one instruction set over `n` channels.
 void AddCodesAvx2(QCodes x, size_t n, int32_t* sums);  // sums[c] += x[c]
-void MaxCodesAvx2(QCodes x, size_t n, uint8_t* y);     // y[c] = max(y[c], x[c])
+// y[c] = the largest tap[c], the least code if there is no tap
+void MaxOfTapsAvx2(std::span<const uint8_t* const> taps, size_t n, bool is_signed, uint8_t* y);
 void StoreAverageAvx2(const int32_t* sums, size_t n, int32_t zero_sum, float multiplier,
                       const QAverageParams& params, uint8_t* y);
 

@@ -20,17 +20,33 @@ void AddCodesAvx2(QCodes x, size_t n, int32_t* sums) {
   for (; c < n; ++c) sums[c] += x[c];
 }
 
-void MaxCodesAvx2(QCodes x, size_t n, uint8_t* y) {
-  const auto* p = static_cast<const uint8_t*>(x.data);
-  const QCodes best{y, x.is_signed};
+namespace {
+
+// Channels [0, n) of the largest codes; returns how many are done, a multiple of the vectors.
+template <bool kSigned>
+size_t MaxOfTaps(std::span<const uint8_t* const> taps, size_t n, uint8_t* y) {
+  const __m256i least = _mm256_set1_epi8(kSigned ? -128 : 0);
   size_t c = 0;
-  for (; c + 16 <= n; c += 16) {
-    const __m128i a = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p + c));
-    auto* to = reinterpret_cast<__m128i*>(y + c);
-    const __m128i b = _mm_loadu_si128(to);
-    _mm_storeu_si128(to, x.is_signed ? _mm_max_epi8(a, b) : _mm_max_epu8(a, b));
+  for (; c + 32 <= n; c += 32) {
+    __m256i best = least;
+    for (const uint8_t* tap : taps) {
+      const __m256i codes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(tap + c));
+      best = kSigned ? _mm256_max_epi8(best, codes) : _mm256_max_epu8(best, codes);
+    }
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(y + c), best);
   }
-  for (; c < n; ++c) y[c] = static_cast<uint8_t>(std::max(x[c], best[c]));
+  return c;
+}
+
+}  // namespace
+
+void MaxOfTapsAvx2(std::span<const uint8_t* const> taps, size_t n, bool is_signed, uint8_t* y) {
+  for (size_t c = is_signed ? MaxOfTaps<true>(taps, n, y) : MaxOfTaps<false>(taps, n, y); c < n;
+       ++c) {
+    int32_t best = is_signed ? -128 : 0;
+    for (const uint8_t* tap : taps) best = std::max(best, QCodes{tap, is_signed}[c]);
+    y[c] = static_cast<uint8_t>(best);
+  }
 }
 
 void StoreAverageAvx2(const int32_t* sums, size_t n, int32_t zero_sum, float multiplier,

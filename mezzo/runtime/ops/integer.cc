@@ -71,8 +71,8 @@ DType TypeOf(QOutput::Kind kind) {
   return DType::kNone;
 }
 
-DType OutputType(const Node& node) {
-  const std::string name = node.String("y_type", "uint8");
+DType OutputType(const Node& node, const std::string& prefix) {
+  const std::string name = node.String(prefix + "y_type", "uint8");
   for (const DType t : {DType::kUInt8, DType::kInt8, DType::kFloat32})
     if (Name(t) == name) return t;
   throw UsageError(Cat("y_type is ", name, ", needs uint8, int8 or float32"));

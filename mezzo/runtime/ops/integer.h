@@ -38,13 +38,18 @@ WindowGeometry ConvGeometry(const Node& node, const Tensor& x, const Tensor& w);
 // The output stage that a node of domain mezzo describes (lower.h lists the attributes) and the
 // type of what it makes.
 QOutput OutputOf(const Node& node, size_t cols, const Tensor* bias);
-DType OutputType(const Node& node);
+DType OutputType(const Node& node, const std::string& prefix = "");
 DType TypeOf(QOutput::Kind kind);
 
 // The output stage of ONNX's QLinearConv and QLinearMatMul: scale[n] = x_scale * w_scale[n] /
 // y_scale.
 QOutput QLinearOutput(float x_scale, std::span<const float> w_scale, float y_scale,
                       const Tensor& y_zero, std::span<const int32_t> bias, size_t cols);
+
+// What a QAdd or QMul with these attributes does; `prefix` stands before the attributes' names.
+QBinaryParams BinaryParamsOf(const Node& node, bool multiply, const std::string& prefix = "");
+// That of a and b, of any shapes that broadcast, to codes of type `y`.
+Tensor RunQBinary(OpContext& ctx, Tensor a, Tensor b, const QBinaryParams& params, DType y);
 
 // Runs the kernel, or its plain twin, as the session asks.
 void RunQConv(const OpContext& ctx, const QConvArgs& args, const QConvWeights& w,

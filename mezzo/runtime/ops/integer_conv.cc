@@ -22,28 +22,62 @@ struct Prepared {
   QOutput out;
 };
 
-void Run(OpContext& ctx, const WindowGeometry& g, int32_t x_zero, const Prepared& p) {
+void Run(OpContext& ctx, const WindowGeometry& g, int32_t x_zero, const Prepared& p,
+         const QResidual* residual = nullptr) {
   const Tensor x = ctx.in[0].ToLayout(Layout::kChannelsLast);
-  Tensor y(TypeOf(p.out.kind), g.OutShape(x.rank()), Layout::kChannelsLast);
-  RunQConv(ctx, {g.shape, CodesOf(x), x_zero, y.raw()}, p.weights, p.out);
+  const DType type = residual ? OutputType(ctx.node, "add_") : TypeOf(p.out.kind);
+  Tensor y(type, g.OutShape(x.rank()), Layout::kChannelsLast);
+  RunQConv(ctx, {g.shape, CodesOf(x), x_zero, y.raw(), residual}, p.weights, p.out);
   ctx.out[0] = std::move(y);
 }
 
 Tensor PlainInput(OpContext& ctx, size_t i) { return ctx.Has(i) ? ctx.Plain(i) : Tensor(); }
 
-void QConvOp(OpContext& ctx) {
-  const Tensor& w = ctx.Plain(1);
-  const WindowGeometry g = ConvGeometry(ctx.node, ctx.in[0], w);
-  const auto make = [&] {
+// What the filters alone say of the shape.
+QConvShape FilterShape(const Node& node, const Tensor& w) {
+  Require(w.rank() == 3 || w.rank() == 4, "got filters ", ToString(w.shape()),
+          ", needs (O, C, L) or (O, C, H, W)");
+  const auto at = [](int64_t v) { return static_cast<size_t>(v); };
+  const std::vector<int64_t> dilations = node.Ints("dilations");
+  QConvShape s;
+  s.groups = at(node.Int("group", 1));
+  s.in_c = at(w.dim(1)) * s.groups, s.out_c = at(w.dim(0));
+  s.kernel_w = at(w.shape().back());
+  if (w.rank() == 4) s.kernel_h = at(w.dim(2));
+  if (!dilations.empty()) s.dilation_w = at(dilations.back());
+  return s;
+}
+
+Prepared& PreparedQConv(OpContext& ctx) {
+  return ctx.state.Get<Prepared>([&] {
+    const Tensor& w = ctx.Plain(1);
+    const QConvShape shape = FilterShape(ctx.node, w);
     std::vector<int32_t> zeros;
     for (const int64_t z : ctx.node.Ints("w_zero_points")) zeros.push_back(static_cast<int32_t>(z));
     const Tensor bias = PlainInput(ctx, 2);
     return std::make_shared<Prepared>(
-        Prepared{QConvWeights::Pack(CodesOf(w), g.shape, zeros),
-                 OutputOf(ctx.node, g.shape.out_c, bias.defined() ? &bias : nullptr)});
-  };
+        Prepared{QConvWeights::Pack(CodesOf(w), shape, zeros),
+                 OutputOf(ctx.node, shape.out_c, bias.defined() ? &bias : nullptr)});
+  });
+}
+
+void PrepareQConv(OpContext& ctx) { PreparedQConv(ctx); }
+
+void QConvOp(OpContext& ctx) {
+  const WindowGeometry g = ConvGeometry(ctx.node, ctx.in[0], ctx.Plain(1));
   const auto x_zero = static_cast<int32_t>(ctx.node.Int("x_zero_point", 0));
-  Run(ctx, g, x_zero, ctx.state.Get<Prepared>(make));
+  const Prepared& p = PreparedQConv(ctx);
+  if (!ctx.Has(3)) return Run(ctx, g, x_zero, p);
+  const QBinaryParams params = BinaryParamsOf(ctx.node, false, "add_");
+  const Tensor& other = ctx.in[3];
+  if (other.shape() != g.OutShape(ctx.in[0].rank())) {  // broadcasts
+    Run(ctx, g, x_zero, p);
+    ctx.out[0] = RunQBinary(ctx, ctx.out[0], other, params, OutputType(ctx.node, "add_"));
+    return;
+  }
+  const Tensor laid = other.ToLayout(Layout::kChannelsLast);
+  const QResidual residual{params, p.out.kind == QOutput::Kind::kInt8, CodesOf(laid)};
+  Run(ctx, g, x_zero, p, &residual);
 }
 
 // Prepared data may be kept only if all that it is made from is the same at every run.
@@ -87,7 +121,7 @@ void ConvInteger(OpContext& ctx) {
 }  // namespace
 
 void AddIntegerConv(OpTable& table) {
-  table.Add("mezzo:QConv", &QConvOp, true);
+  table.Add("mezzo:QConv", &QConvOp, true, &PrepareQConv);
   table.Add("QLinearConv", &QLinearConv, true);
   table.Add("ConvInteger", &ConvInteger, true);
 }

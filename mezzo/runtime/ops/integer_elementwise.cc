@@ -6,15 +6,14 @@
 #include "mezzo/runtime/ops/integer.h"
 
 namespace mezzo {
-namespace {
 
-QBinaryParams ParamsOf(const Node& node, bool multiply) {
-  const float a = node.Float("a_scale", 1), b = node.Float("b_scale", 1);
-  const float y = node.Float("y_scale", 1);
+QBinaryParams BinaryParamsOf(const Node& node, bool multiply, const std::string& prefix) {
+  const auto scale = [&](const char* name) { return node.Float(prefix + name, 1); };
   const auto code = [&](const char* name, int fallback) {
-    return static_cast<int32_t>(node.Int(name, fallback));
+    return static_cast<int32_t>(node.Int(prefix + name, fallback));
   };
-  const bool is_signed = OutputType(node) == DType::kInt8;
+  const float a = scale("a_scale"), b = scale("b_scale"), y = scale("y_scale");
+  const bool is_signed = OutputType(node, prefix) == DType::kInt8;
   return {multiply,
           multiply ? a * b / y : a / y,
           b / y,
@@ -25,18 +24,15 @@ QBinaryParams ParamsOf(const Node& node, bool multiply) {
           code("hi", is_signed ? 127 : 255)};
 }
 
-template <bool kMultiply>
-void Binary(OpContext& ctx) {
-  Tensor &a = ctx.in[0], &b = ctx.in[1];
+Tensor RunQBinary(OpContext& ctx, Tensor a, Tensor b, const QBinaryParams& params, DType type) {
   // a whole tensor in another layout is faster turned than read across
   if (a.rank() == b.rank() && a.layout() != b.layout())
     (a.layout() == Layout::kPlain ? a : b) =
         (a.layout() == Layout::kPlain ? a : b).ToLayout(Layout::kChannelsLast);
-  const QBinaryParams params = ParamsOf(ctx.node, kMultiply);
   const QCodes a_codes = CodesOf(a), b_codes = CodesOf(b);
   const Shape shape = BroadcastShape(a.shape(), b.shape());
   const Tensor* both[] = {&a, &b};
-  Tensor y(OutputType(ctx.node), shape, BroadcastLayout(both, shape));
+  Tensor y(type, shape, BroadcastLayout(both, shape));
   auto* to = static_cast<uint8_t*>(y.raw());
   const auto run = [&](const QBinaryArgs& args) {
     ctx.kernels == KernelSet::kReference ? QBinaryRef(args, params) : QBinary(args, params);
@@ -63,7 +59,15 @@ void Binary(OpContext& ctx) {
       run(args);
     }
   });
-  ctx.out[0] = std::move(y);
+  return y;
+}
+
+namespace {
+
+template <bool kMultiply>
+void Binary(OpContext& ctx) {
+  ctx.out[0] = RunQBinary(ctx, ctx.in[0], ctx.in[1], BinaryParamsOf(ctx.node, kMultiply),
+                          OutputType(ctx.node));
 }
 
 void Lut(OpContext& ctx) {

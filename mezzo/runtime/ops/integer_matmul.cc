@@ -138,18 +138,32 @@ void RunPrepared(OpContext& ctx, const MatMulShape& s, const Tensor& a,
     Run(ctx, s, a, a_zero, b, b_zero, make());
 }
 
+std::vector<int32_t> BZeroPoints(const Node& node) {
+  std::vector<int32_t> zeros;
+  for (const int64_t z : node.Ints("b_zero_points")) zeros.push_back(static_cast<int32_t>(z));
+  return zeros;
+}
+
+Prepared MakeQMatMul(OpContext& ctx, const MatMulShape& s) {
+  const Tensor bias = ctx.Has(2) ? ctx.Plain(2) : Tensor();
+  return Prepare(ctx, 1, s, BZeroPoints(ctx.node),
+                 OutputOf(ctx.node, s.cols, bias.defined() ? &bias : nullptr));
+}
+
 // a, b, [bias]
 void QMatMulOp(OpContext& ctx) {
   const Tensor &a = ctx.Plain(0), &b = ctx.Plain(1);
   const MatMulShape s = ShapeOf(a.shape(), b.shape(), ctx.node.Int("transpose_b", 0) != 0);
-  std::vector<int32_t> b_zero;
-  for (const int64_t z : ctx.node.Ints("b_zero_points")) b_zero.push_back(static_cast<int32_t>(z));
-  const auto make = [&] {
-    const Tensor bias = ctx.Has(2) ? ctx.Plain(2) : Tensor();
-    return Prepare(ctx, 1, s, b_zero, OutputOf(ctx.node, s.cols, bias.defined() ? &bias : nullptr));
-  };
   const int32_t a_zero[] = {static_cast<int32_t>(ctx.node.Int("a_zero_point", 0))};
-  RunPrepared(ctx, s, a, a_zero, b, b_zero, make);
+  RunPrepared(ctx, s, a, a_zero, b, BZeroPoints(ctx.node), [&] { return MakeQMatMul(ctx, s); });
+}
+
+void PrepareQMatMul(OpContext& ctx) {
+  const Tensor& b = ctx.Plain(1);
+  if (b.rank() != 2) return;
+  const bool turned = ctx.node.Int("transpose_b", 0) != 0;
+  const MatMulShape s = ShapeOf({1, b.dim(turned ? 1 : 0)}, b.shape(), turned);
+  ctx.state.Get<Prepared>([&] { return std::make_shared<Prepared>(MakeQMatMul(ctx, s)); });
 }
 
 // a, a_scale, a_zero, b, b_scale, b_zero, y_scale, y_zero
@@ -183,7 +197,7 @@ void MatMulInteger(OpContext& ctx) {
 }  // namespace
 
 void AddIntegerMatMul(OpTable& table) {
-  table.Add("mezzo:QMatMul", &QMatMulOp);
+  table.Add("mezzo:QMatMul", &QMatMulOp, false, &PrepareQMatMul);
   table.Add("QLinearMatMul", &QLinearMatMul);
   table.Add("MatMulInteger", &MatMulInteger);
 }

@@ -1,0 +1,71 @@
+#include "mezzo/runtime/fuse.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "mezzo/graph/passes.h"
+
+namespace mezzo {
+namespace {
+
+bool Is(const Node& node, const char* op) { return node.domain == "mezzo" && node.op_type == op; }
+
+// Whether operand `i` of `add` is the result of a QConv that may take in the other one.
+bool MayTakeIn(const Graph& graph, const Uses& uses, const Node& add, size_t i) {
+  const auto producer = uses.producer.find(add.inputs[i]);
+  if (producer == uses.producer.end() || uses.count(add.inputs[i]) != 1) return false;
+  const Node& conv = graph.nodes[producer->second];
+  if (!Is(conv, "QConv") || conv.HasInput(3) || conv.String("y_type", "uint8") == "float32")
+    return false;
+  return true;
+}
+
+Node Fused(const Node& conv, const Node& add, size_t i) {
+  Node made = conv;
+  made.inputs.resize(3);
+  made.inputs.push_back(add.inputs[1 - i]);
+  made.outputs = add.outputs;
+  for (const auto& [name, value] : add.attributes) {
+    std::string key = name;
+    if (i == 1 && key.starts_with("a_"))
+      key[0] = 'b';
+    else if (i == 1 && key.starts_with("b_"))
+      key[0] = 'a';
+    made.attributes["add_" + key] = value;
+  }
+  return made;
+}
+
+void MergeSources(LowerReport& report, const std::string& conv, const std::string& add) {
+  std::vector<LowerReport::Source> sources = std::move(report.replaced[conv]);
+  report.replaced.erase(conv);
+  for (LowerReport::Source& s : report.replaced[add]) {
+    const auto same = [&](const LowerReport::Source& o) { return o.node == s.node; };
+    if (std::none_of(sources.begin(), sources.end(), same)) sources.push_back(std::move(s));
+  }
+  report.replaced[add] = std::move(sources);
+}
+
+}  // namespace
+
+void FuseAdditions(Graph& graph, LowerReport* report) {
+  const Uses uses(graph);
+  std::vector<char> gone(graph.nodes.size(), 0);
+  for (Node& add : graph.nodes) {
+    if (!Is(add, "QAdd")) continue;
+    for (size_t i = 0; i < 2; ++i) {
+      if (!MayTakeIn(graph, uses, add, i)) continue;
+      const size_t at = uses.producer.at(add.inputs[i]);
+      if (report) MergeSources(*report, add.inputs[i], add.outputs[0]);
+      add = Fused(graph.nodes[at], add, i);
+      gone[at] = 1;
+      break;
+    }
+  }
+  std::vector<Node> nodes;
+  for (size_t i = 0; i < graph.nodes.size(); ++i)
+    if (!gone[i]) nodes.push_back(std::move(graph.nodes[i]));
+  graph.nodes = std::move(nodes);
+}
+
+}  // namespace mezzo
