@@ -8,16 +8,18 @@
 namespace mezzo {
 
 // Instruction sets for which integer kernels have lines of their own, slowest first. kPlain runs
-// the plain twins; Mezzo as a whole is compiled for kAvx2.
-enum class Isa { kPlain, kAvx2 };
+// the plain twins; Mezzo as a whole is compiled for kAvx2. A kernel without lines for a set uses
+// those of the last one before it.
+enum class Isa { kPlain, kAvx2, kAvxVnni, kAvx512Vnni };
 
 std::string_view Name(Isa isa);
 
 // Those this processor executes, in order; never empty.
 const std::vector<Isa>& SupportedIsas();
 
-// The one in use: the last supported one, or what the environment variable MEZZO_ISA (plain, avx2)
-// forces. Throws UsageError if that names none or one that the processor lacks.
+// The one in use: the last supported one, or what the environment variable MEZZO_ISA (plain, avx2,
+// avxvnni, avx512vnni) forces. Throws UsageError if that names none or one that the processor
+// lacks.
 Isa CurrentIsa();
 
 // Replaces the one in use until the object ends. For tests; not while kernels run.

@@ -66,9 +66,11 @@ void RunBlock(const QProduct& p, const QLines& lines, const QGather& gather, siz
 
 const QLines& LinesOf(Isa isa) {
   static constexpr const QLines* kTable[] = {&kQLinesAvx2};
+  const QLines* best = nullptr;
   for (const QLines* lines : kTable)
-    if (lines->isa == isa) return *lines;
-  throw UsageError(Cat("no integer kernels for instruction set ", Name(isa)));
+    if (lines->isa <= isa) best = lines;
+  Require(best != nullptr, "no integer kernels for instruction set ", Name(isa));
+  return *best;
 }
 
 void RunQProduct(const QProduct& p, const QGather& gather, const Threads& threads) {

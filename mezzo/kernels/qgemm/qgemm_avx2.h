@@ -21,6 +21,15 @@ MEZZO_INLINE inline void Unrolled(const F& f) {
   (std::make_integer_sequence<int, N>());
 }
 
+// Four codes, repeated. Written out, since compilers that may reorder these products spill sums.
+MEZZO_INLINE inline __m256i BroadcastAvx2(const uint8_t* x) {
+  __m256i four;
+  asm("vpbroadcastd %[x], %[four]"
+      : [four] "=x"(four)
+      : [x] "m"(*reinterpret_cast<const int32_t(*)[1]>(x)));
+  return four;
+}
+
 // acc += the products of pairs of 16-bit numbers. Written out because tiles fill the register file,
 // and compilers that may reorder the products spill sums.
 MEZZO_INLINE inline void MultiplyAddAvx2(__m256i& acc, __m256i x, __m256i w) {

@@ -34,6 +34,7 @@ struct QLines {
   void (*widen)(const void* codes, bool is_signed, size_t n, int16_t zero, int16_t* out);
 };
 
+// Those of the last set up to `isa` that has some. Throws UsageError for kPlain.
 const QLines& LinesOf(Isa isa);
 extern const QLines kQLinesAvx2;
 

@@ -23,14 +23,6 @@ struct Sums {
 };
 
 // Written out, since compilers that may reorder these products spill sums.
-MEZZO_INLINE inline __m256i Broadcast(const uint8_t* x) {
-  __m256i four;
-  asm("vpbroadcastd %[x], %[four]"
-      : [four] "=x"(four)
-      : [x] "m"(*reinterpret_cast<const int32_t(*)[1]>(x)));
-  return four;
-}
-
 MEZZO_INLINE inline __m256i Products(__m256i x, __m256i w) {
   __m256i words;
   asm("vpmaddubsw %[w], %[x], %[words]" : [words] "=x"(words) : [x] "x"(x), [w] "x"(w));
@@ -58,7 +50,7 @@ MEZZO_INLINE inline void Add(const uint8_t* const (&row)[R], const int32_t* offs
     Unrolled<R>([&](auto r) MEZZO_INLINE {
       __m256i words[V];
       Unrolled<G>([&](auto g) MEZZO_INLINE {
-        const __m256i x = Broadcast(row[r] + offsets[g]);
+        const __m256i x = BroadcastAvx2(row[r] + offsets[g]);
         Unrolled<V>([&](auto v) MEZZO_INLINE {
           const __m256i products = Products(x, wv.at[g][v]);
           words[v] = g == 0 ? products : _mm256_add_epi16(words[v], products);
@@ -192,22 +184,12 @@ MEZZO_INLINE inline void Tile(const Stage<kUsual, kAdds>& stage, const QuadStrip
                     : StoreWords<kUsual, kAdds, R, V>(stage, s, sums, count, y);
 }
 
-// The first panel of a block is the first to touch its rows of y, a few bytes of each, which no
-// processor foresees.
-inline void FetchAhead(const QuadStrip& s, size_t first) {
-  for (size_t r = first; r < std::min(first + kRows, s.count); ++r)
-    for (size_t i = 0; i < s.ahead; i += 64) {
-      __builtin_prefetch(s.y + r * s.y_step + i, 1);
-      if (s.residual) __builtin_prefetch(s.other + r * s.y_step + i);
-    }
-}
-
 template <bool kUsual, bool kAdds, int V>
 void Strip(const QuadStrip& s) {
   const Stage<kUsual, kAdds> stage(s);
   if (s.count == 1) return Tile<kUsual, kAdds, 1, V>(stage, s, 0);
   for (size_t r = 0; r < s.count; r += kRows) {
-    if (s.ahead) FetchAhead(s, r + 2 * kRows);
+    if (s.ahead) FetchAhead(s, r + 2 * kRows, kRows);
     Tile<kUsual, kAdds, kRows, V>(stage, s, r);
   }
 }

@@ -13,13 +13,6 @@ constexpr size_t kSerialWork = 1 << 19;
 
 size_t DivideUp(size_t n, size_t by) { return (n + by - 1) / by; }
 
-const QuadLines& CurrentLines() {
-  static constexpr const QuadLines* kTable[] = {&kQuadLinesAvx2};
-  for (const QuadLines* lines : kTable)
-    if (lines->isa == CurrentIsa()) return *lines;
-  throw UsageError(Cat("no integer kernels for instruction set ", Name(CurrentIsa())));
-}
-
 size_t Work(const QuadProduct& p) { return p.rows * p.w->depth() * p.w->cols(); }
 
 // How a product is cut: blocks of rows, and each into parts of the panels.
@@ -79,9 +72,19 @@ void RunBlock(const QuadProduct& p, const QuadLines& lines, std::span<const int3
 
 }  // namespace
 
+const QuadLines& QuadLinesOf(Isa isa) {
+  static constexpr const QuadLines* kTable[] = {&kQuadLinesAvx2, &kQuadLinesAvxVnni,
+                                                &kQuadLinesAvx512Vnni};
+  const QuadLines* best = nullptr;
+  for (const QuadLines* lines : kTable)
+    if (lines->isa <= isa) best = lines;
+  Require(best != nullptr, "no integer kernels for instruction set ", Name(isa));
+  return *best;
+}
+
 void RunQuadProduct(const QuadProduct& p, const QuadRows& rows, const Threads& threads) {
   if (p.rows == 0 || p.w->cols() == 0) return;
-  const QuadLines& lines = CurrentLines();
+  const QuadLines& lines = QuadLinesOf(CurrentIsa());
   const Blocking b = Choose(p, lines.tile_rows, threads.count());
   const size_t panels = p.w->panels().size();
   std::vector<int32_t> start(panels * kQPanel);

@@ -2,6 +2,7 @@
 // these lie, times panels of columns.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 
 #include "mezzo/base/cpu.h"
@@ -28,13 +29,26 @@ struct QuadStrip {
   size_t ahead;  // bytes of rows of y (and of the residual) that are worth fetching in advance
 };
 
+// The first panel of a block is the first to touch its rows of y, a few bytes of each, which no
+// processor foresees.
+inline void FetchAhead(const QuadStrip& s, size_t first, size_t rows) {
+  for (size_t r = first; r < std::min(first + rows, s.count); ++r)
+    for (size_t i = 0; i < s.ahead; i += 64) {
+      __builtin_prefetch(s.y + r * s.y_step + i, 1);
+      if (s.residual) __builtin_prefetch(s.other + r * s.y_step + i);
+    }
+}
+
 // What an instruction set brings.
 struct QuadLines {
   Isa isa;
   size_t tile_rows;
   void (*strip)(const QuadStrip&);
 };
-extern const QuadLines kQuadLinesAvx2;
+extern const QuadLines kQuadLinesAvx2, kQuadLinesAvxVnni, kQuadLinesAvx512Vnni;
+
+// Those of the last set up to `isa` that has some. Throws UsageError for kPlain.
+const QuadLines& QuadLinesOf(Isa isa);
 
 // Where the codes of rows [begin, begin + count) lie: fills rows[0, count). It may copy codes into
 // `scratch`, which no other thread uses. Up to 3 codes past the last one of a run are read, and
