@@ -51,19 +51,20 @@ template <int R, int V, class W>
 template <int V>
 MEZZO_INLINE inline void StoreRow(const OutputAvx2<>& out, const QTile& t, const __m256i* acc,
                                   size_t cols, char* y) {
-  const auto* bias = reinterpret_cast<const __m256i*>(t.out->bias.data() + t.channel);
+  const auto* bias = reinterpret_cast<const __m256i*>(t.out->bias.data() + t.panel * kQPanel);
   __m256i sums[2];
   for (int v = 0; v < 2; ++v)
     sums[v] = v < V ? _mm256_add_epi32(acc[v], _mm256_loadu_si256(bias + v)) : sums[0];
   alignas(32) int32_t words[16];
   auto* to = reinterpret_cast<__m256i*>(words);
   if (out.codes()) {
-    const size_t n = t.channel, m = n + 8;
+    const size_t n = t.panel * kQPanel, m = n + 8;
     _mm256_store_si256(to, out.Codes(n, sums[0], m, sums[1], n, sums[0], m, sums[1]));
     cols == kQPanel ? std::memcpy(y, words, kQPanel) : std::memcpy(y, words, cols);
     return;
   }
-  for (int v = 0; v < V; ++v) _mm256_store_si256(to + v, out.Words(t.channel + 8 * v, sums[v]));
+  for (int v = 0; v < V; ++v)
+    _mm256_store_si256(to + v, out.Words(t.panel * kQPanel + 8 * v, sums[v]));
   cols == kQPanel ? std::memcpy(y, words, 4 * kQPanel) : std::memcpy(y, words, 4 * cols);
 }
 

@@ -1,10 +1,9 @@
-// The inside of QGemm, shared with convolution: rows widened to int16 in a panel, tiles multiplied
-// by the lines of one instruction set.
+// The inside of QGemm with weights that vary: rows widened to int16 in a panel, tiles multiplied by
+// the lines of one instruction set.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 
 #include "mezzo/base/cpu.h"
 #include "mezzo/kernels/qgemm/qgemm.h"
@@ -19,8 +18,7 @@ struct QTile {
   const QWeights* w;
   size_t panel;
   const QOutput* out;
-  size_t channel;  // the panel's first column in `out` (groups: not panel * 16)
-  void* y;         // element (row 0, first column of the panel)
+  void* y;  // element (row 0, first column of the panel)
   size_t y_stride;
 };
 
@@ -37,21 +35,5 @@ struct QLines {
 // Those of the last set up to `isa` that has some. Throws UsageError for kPlain.
 const QLines& LinesOf(Isa isa);
 extern const QLines kQLinesAvx2;
-
-// Writes rows [begin, begin + count) as int16 differences from the zero point, `stride` apart, and
-// zero from depth up to an even number of columns.
-using QGather = std::function<void(size_t begin, size_t count, int16_t* panel, size_t stride)>;
-
-struct QProduct {
-  size_t rows;
-  const QWeights* w;
-  const QOutput* out;
-  size_t channel = 0;  // of column 0 in `out`
-  void* y;
-  size_t y_stride;
-};
-
-// All tiles of a product, blocked for the caches and cut among the threads.
-void RunQProduct(const QProduct& product, const QGather& gather, const Threads& threads);
 
 }  // namespace mezzo
