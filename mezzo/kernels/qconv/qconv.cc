@@ -29,7 +29,10 @@ void QConv(const QConvArgs& a, const QConvWeights& w, const QOutput& out, const 
   if (rows == 0) return;
   if (w.depthwise()) {
     QConvDepthwise(a, w, out, threads);
-    if (a.residual) QBinary(ResidualOf(a), a.residual->params);
+    if (a.residual)
+      threads.For(rows * s.out_c, 1 << 16, [&](size_t begin, size_t end) {
+        QBinary(ResidualOf(a, begin, end), a.residual->params);
+      });
     return;
   }
   for (size_t g = 0; g < s.groups; ++g) {

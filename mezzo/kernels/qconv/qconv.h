@@ -81,8 +81,8 @@ struct QConvArgs {
   const QResidual* residual = nullptr;  // added to codes
 };
 
-// The addition of the residual to y in place, where it is done apart.
-QBinaryArgs ResidualOf(const QConvArgs& args);
+// The addition of the residual to elements [begin, end) of y in place, where it is done apart.
+QBinaryArgs ResidualOf(const QConvArgs& args, size_t begin, size_t end);
 
 void QConv(const QConvArgs& args, const QConvWeights& w, const QOutput& out,
            const Threads& threads);

@@ -4,6 +4,7 @@
 #include <numeric>
 #include <vector>
 
+#include "mezzo/base/aligned.h"
 #include "mezzo/base/cpu.h"
 
 namespace mezzo {
@@ -11,8 +12,6 @@ namespace {
 
 // Multiply-adds below which waking another thread costs more than it saves.
 constexpr size_t kSerialWork = 1 << 17;
-
-size_t DivideUp(size_t n, size_t by) { return (n + by - 1) / by; }
 
 class Depthwise {
  public:
@@ -27,11 +26,8 @@ class Depthwise {
         offsets_.push_back(static_cast<int32_t>(
             32 * (p * s_.dilation_h * width_ + 2 * u * s_.dilation_w / grid_)));
     // since padding holds the zero point, what it adds is the same for every pixel of a channel
-    zero_ = a.x_zero + (a.x.is_signed ? 128 : 0);
-    start_.assign(w.sums.size() + kQPanel, 0);
-    for (size_t n = 0; n < w.sums.size(); ++n)
-      start_[n] = static_cast<int32_t>(static_cast<uint32_t>(out.bias[n]) -
-                                       static_cast<uint32_t>(zero_) * w.sums[n]);
+    zero_ = a.x.Unsigned(a.x_zero);
+    start_ = BeginSums(out, 0, w.channels, zero_, w.sums);
   }
 
   // Output rows that share what they read: a block's codes and pairs fit the second-level cache.
@@ -45,9 +41,7 @@ class Depthwise {
   void Run(size_t b, size_t begin, size_t end) const {
     thread_local std::vector<int16_t> buffer;
     const size_t height = (end - begin - 1) * s_.stride_h + (s_.kernel_h - 1) * s_.dilation_h + 1;
-    if (buffer.size() < height * width_ * 32 + 32) buffer.resize(height * width_ * 32 + 32);
-    auto* pairs =
-        reinterpret_cast<int16_t*>((reinterpret_cast<uintptr_t>(buffer.data()) + 63) / 64 * 64);
+    int16_t* pairs = AlignedScratch(buffer, height * width_ * 32);
     for (size_t c = 0; c < s_.in_c; c += kQPanel) {
       const size_t channels = std::min(kQPanel, s_.in_c - c);
       for (size_t h = 0; h < height; ++h)
@@ -84,24 +78,21 @@ class Depthwise {
 }  // namespace
 
 void QConvDepthwise(const QConvArgs& a, const QConvWeights& w, const QOutput& out,
-                    const Threads& threads) {
+                    const Threads& all) {
   const QConvShape& s = a.shape;
+  const size_t work = s.batch * s.out_h * s.out_w * s.out_c * s.taps();
+  const Threads threads = work < kSerialWork ? Threads() : all;
   const Depthwise kernel(a, w.channels(), out);
-  const size_t workers =
-      s.batch * s.out_h * s.out_w * s.out_c * s.taps() < kSerialWork ? 1 : threads.count();
   // parts of an image: several for each thread, so that one whose core is busy with something else
   // takes fewer
   const size_t fit = DivideUp(s.out_h, std::min(kernel.RowsThatFit(), s.out_h));
-  const size_t wanted = workers == 1 ? 1 : DivideUp(4 * workers, s.batch);
+  const size_t wanted = threads.count() == 1 ? 1 : DivideUp(4 * threads.count(), s.batch);
   const size_t parts = std::min(std::max(fit, wanted), DivideUp(s.out_h, 2));
   const auto run = [&](size_t task, size_t) {
     const size_t part = task % parts;
     kernel.Run(task / parts, s.out_h * part / parts, s.out_h * (part + 1) / parts);
   };
-  if (workers == 1)
-    for (size_t i = 0; i < s.batch * parts; ++i) run(i, 0);
-  else
-    threads.Each(s.batch * parts, run);
+  threads.Each(s.batch * parts, run);
 }
 
 }  // namespace mezzo

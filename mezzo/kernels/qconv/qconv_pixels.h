@@ -16,7 +16,7 @@ class QPixels {
 
   bool copied() const { return copied_; }
   // The zero point of x as it is read.
-  int32_t zero() const { return args_.x_zero + (args_.x.is_signed ? 128 : 0); }
+  int32_t zero() const { return args_.x.Unsigned(args_.x_zero); }
   // From the first tap of a pixel to tap (p, q).
   int32_t Tap(size_t p, size_t q) const {
     return static_cast<int32_t>((p * shape_.dilation_h * width_ + q * shape_.dilation_w) *

@@ -37,12 +37,19 @@ void QConvRef(const QConvArgs& a, const QConvWeights& w, const QOutput& out) {
           StoreQOutputRef(out, n, SumRef(a, weights, b, i, j, first_c), a.y,
                           ((b * s.out_h + i) * s.out_w + j) * s.out_c + n);
   }
-  if (a.residual) QBinaryRef(ResidualOf(a), a.residual->params);
+  const size_t all = s.batch * s.out_h * s.out_w * s.out_c;
+  if (a.residual) QBinaryRef(ResidualOf(a, 0, all), a.residual->params);
 }
 
-QBinaryArgs ResidualOf(const QConvArgs& a) {
-  const size_t n = a.shape.batch * a.shape.out_h * a.shape.out_w * a.shape.out_c;
-  return {{a.y, a.residual->a_signed}, a.residual->b, 1, 1, a.y, n};
+QBinaryArgs ResidualOf(const QConvArgs& a, size_t begin, size_t end) {
+  uint8_t* y = static_cast<uint8_t*>(a.y) + begin;
+  const QCodes& b = a.residual->b;
+  return {{y, a.residual->a_signed},
+          {static_cast<const uint8_t*>(b.data) + begin, b.is_signed},
+          1,
+          1,
+          y,
+          end - begin};
 }
 
 }  // namespace mezzo

@@ -1,14 +1,12 @@
-#include <immintrin.h>
+#include "mezzo/kernels/qelementwise/qelementwise_avx2.h"
 
-#include "mezzo/kernels/qelementwise/qelementwise.h"
-#include "mezzo/kernels/qgemm/qgemm_avx2.h"
+#include <immintrin.h>
 
 namespace mezzo {
 namespace {
 
 inline __m256i Load8(const uint8_t* p, bool is_signed) {
-  const __m128i raw = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
-  return is_signed ? _mm256_cvtepi8_epi32(raw) : _mm256_cvtepu8_epi32(raw);
+  return WidenedAvx2(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)), is_signed);
 }
 
 inline void Store32(uint8_t* y, __m256i codes) {
@@ -34,17 +32,11 @@ struct Operand {
 template <bool kMultiply>
 size_t Run(const QBinaryArgs& s, const QBinaryParams& p) {
   const Operand a(s.a, s.a_step, p.a_zero), b(s.b, s.b_step, p.b_zero);
-  const __m256 ra = _mm256_set1_ps(p.a_ratio), rb = _mm256_set1_ps(p.b_ratio);
-  const __m256 hi = _mm256_set1_ps(static_cast<float>(p.hi - p.y_zero));
+  const RoundedSumAvx2 sum(p);
   const auto eight = [&](size_t i) {
-    const __m256i qa = a(i), qb = b(i);
-    __m256 v;
-    if (kMultiply)
-      v = _mm256_mul_ps(ra, _mm256_cvtepi32_ps(_mm256_mullo_epi32(qa, qb)));
-    else
-      v = _mm256_add_ps(_mm256_mul_ps(ra, _mm256_cvtepi32_ps(qa)),
-                        _mm256_mul_ps(rb, _mm256_cvtepi32_ps(qb)));
-    return _mm256_cvtps_epi32(_mm256_min_ps(v, hi));
+    if (!kMultiply) return sum(a(i), b(i));
+    const __m256 v = _mm256_mul_ps(sum.ra, _mm256_cvtepi32_ps(_mm256_mullo_epi32(a(i), b(i))));
+    return _mm256_cvtps_epi32(_mm256_min_ps(v, sum.hi));
   };
   size_t i = 0;
   for (; i + 32 <= s.n; i += 32)

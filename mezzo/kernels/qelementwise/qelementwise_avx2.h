@@ -1,4 +1,4 @@
-// QBinary's addition of codes that are in registers.
+// What adds codes, in memory (QBinary) and in registers (output stages).
 #pragma once
 
 #include <immintrin.h>
@@ -8,12 +8,29 @@
 
 namespace mezzo {
 
+// The low eight codes as int32.
+MEZZO_INLINE inline __m256i WidenedAvx2(__m128i codes, bool is_signed) {
+  return is_signed ? _mm256_cvtepi8_epi32(codes) : _mm256_cvtepu8_epi32(codes);
+}
+
+// Codes less their zero points to rounded values less y's, cut off above.
+struct RoundedSumAvx2 {
+  explicit RoundedSumAvx2(const QBinaryParams& p)
+      : ra(_mm256_set1_ps(p.a_ratio)),
+        rb(_mm256_set1_ps(p.b_ratio)),
+        hi(_mm256_set1_ps(static_cast<float>(p.hi - p.y_zero))) {}
+  MEZZO_INLINE __m256i operator()(__m256i a, __m256i b) const {
+    const __m256 v = _mm256_add_ps(_mm256_mul_ps(ra, _mm256_cvtepi32_ps(a)),
+                                   _mm256_mul_ps(rb, _mm256_cvtepi32_ps(b)));
+    return _mm256_cvtps_epi32(_mm256_min_ps(v, hi));
+  }
+  __m256 ra, rb, hi;
+};
+
 class AdditionAvx2 {
  public:
   explicit AdditionAvx2(const QResidual& r)
-      : ra_(_mm256_set1_ps(r.params.a_ratio)),
-        rb_(_mm256_set1_ps(r.params.b_ratio)),
-        hi_(_mm256_set1_ps(static_cast<float>(r.params.hi - r.params.y_zero))),
+      : sum_(r.params),
         za_(_mm256_set1_epi32(r.params.a_zero)),
         zb_(_mm256_set1_epi32(r.params.b_zero)),
         a_signed_(r.a_signed),
@@ -31,18 +48,12 @@ class AdditionAvx2 {
   }
 
  private:
-  MEZZO_INLINE static __m256i Wide(__m128i codes, bool is_signed) {
-    return is_signed ? _mm256_cvtepi8_epi32(codes) : _mm256_cvtepu8_epi32(codes);
-  }
   MEZZO_INLINE __m256i Eight(__m128i a, __m128i b) const {
-    const __m256i qa = _mm256_sub_epi32(Wide(a, a_signed_), za_);
-    const __m256i qb = _mm256_sub_epi32(Wide(b, b_signed_), zb_);
-    const __m256 v = _mm256_add_ps(_mm256_mul_ps(ra_, _mm256_cvtepi32_ps(qa)),
-                                   _mm256_mul_ps(rb_, _mm256_cvtepi32_ps(qb)));
-    return _mm256_cvtps_epi32(_mm256_min_ps(v, hi_));
+    return sum_(_mm256_sub_epi32(WidenedAvx2(a, a_signed_), za_),
+                _mm256_sub_epi32(WidenedAvx2(b, b_signed_), zb_));
   }
 
-  __m256 ra_, rb_, hi_;
+  RoundedSumAvx2 sum_;
   __m256i za_, zb_;
   bool a_signed_, b_signed_;
   int32_t zero_, lo_;

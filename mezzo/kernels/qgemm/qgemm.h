@@ -31,6 +31,8 @@ struct QCodes {
   int32_t operator[](size_t i) const {
     return is_signed ? static_cast<const int8_t*>(data)[i] : static_cast<const uint8_t*>(data)[i];
   }
+  // Of a code of this type, where kernels move signed ones up by 128.
+  int32_t Unsigned(int32_t code) const { return code + (is_signed ? 128 : 0); }
 };
 
 // Weights w (k, n) in panels of 16 columns, pairs of rows side by side: what the kernels read.
@@ -87,6 +89,11 @@ struct QOutputSpec {
   int32_t lo = INT32_MIN, hi = INT32_MAX;  // narrowed to the codes that the type has
 };
 QOutput MakeQOutput(const QOutputSpec& spec, size_t cols);
+
+// What sums of codes, not less their zero point, begin with: the biases of columns channel.. of
+// `out`, less `zero` times the sums of these columns' weights. Zeros fill the last panel.
+std::vector<int32_t> BeginSums(const QOutput& out, size_t channel, size_t cols, int32_t zero,
+                               std::span<const uint32_t> weight_sums);
 
 struct QGemmArgs {
   QCodes x;  // (rows, depth), rows `x_stride` codes apart

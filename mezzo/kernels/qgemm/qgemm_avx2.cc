@@ -141,6 +141,6 @@ void Widen(const void* codes, bool is_signed, size_t n, int16_t zero, int16_t* o
 
 }  // namespace
 
-const QLines kQLinesAvx2{Isa::kAvx2, kRows, RunTile, Widen};
+const QLines kQLinesAvx2{kRows, RunTile, Widen};
 
 }  // namespace mezzo

@@ -39,15 +39,6 @@ MEZZO_INLINE inline void MultiplyAddAvx2(__m256i& acc, __m256i x, __m256i w) {
       : [x] "x"(x), [w] "xm"(w));
 }
 
-// Sixteen codes in -128..255 as bytes, in order.
-[[gnu::always_inline]] inline __m128i BytesAvx2(__m256i lo, __m256i hi) {
-  // keep the low byte of each so that signed and unsigned codes pack alike
-  const __m256i mask = _mm256_set1_epi32(255);
-  const __m256i words = _mm256_permute4x64_epi64(
-      _mm256_packus_epi32(_mm256_and_si256(lo, mask), _mm256_and_si256(hi, mask)), 0xd8);
-  return _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
-}
-
 // Codes of four vectors of rounded values less their zero point, in order. Values outside of 32
 // bits must have been cut off above; below, the conversion has made them the least int32, which
 // saturates to the same.

@@ -104,4 +104,13 @@ QOutput MakeQOutput(const QOutputSpec& s, size_t cols) {
   return out;
 }
 
+std::vector<int32_t> BeginSums(const QOutput& out, size_t channel, size_t cols, int32_t zero,
+                               std::span<const uint32_t> weight_sums) {
+  std::vector<int32_t> begin(RoundUp(cols, kQPanel));
+  for (size_t n = 0; n < cols; ++n)
+    begin[n] = static_cast<int32_t>(static_cast<uint32_t>(out.bias[channel + n]) -
+                                    static_cast<uint32_t>(zero) * weight_sums[n]);
+  return begin;
+}
+
 }  // namespace mezzo

@@ -5,7 +5,6 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "mezzo/base/cpu.h"
 #include "mezzo/kernels/qgemm/qgemm.h"
 
 namespace mezzo {
@@ -22,18 +21,14 @@ struct QTile {
   size_t y_stride;
 };
 
-// What an instruction set brings. A row of this table per set; the plain set has none, since
-// QGemmRef stands for it.
+// What an instruction set brings. Newer sets run the lines of AVX2.
 struct QLines {
-  Isa isa;
   size_t tile_rows;
   void (*tile)(const QTile&);
   // out[i] = codes[i] - zero
   void (*widen)(const void* codes, bool is_signed, size_t n, int16_t zero, int16_t* out);
 };
 
-// Those of the last set up to `isa` that has some. Throws UsageError for kPlain.
-const QLines& LinesOf(Isa isa);
 extern const QLines kQLinesAvx2;
 
 }  // namespace mezzo

@@ -52,17 +52,19 @@ void MaxOfTapsAvx2(std::span<const uint8_t* const> taps, size_t n, bool is_signe
 void StoreAverageAvx2(const int32_t* sums, size_t n, int32_t zero_sum, float multiplier,
                       const QAverageParams& p, uint8_t* y) {
   const float lo = static_cast<float>(p.lo - p.y_zero), hi = static_cast<float>(p.hi - p.y_zero);
-  const __m256 m = _mm256_set1_ps(multiplier), vlo = _mm256_set1_ps(lo), vhi = _mm256_set1_ps(hi);
-  const __m256i zero = _mm256_set1_epi32(zero_sum), y_zero = _mm256_set1_epi32(p.y_zero);
+  const __m256 m = _mm256_set1_ps(multiplier), vhi = _mm256_set1_ps(hi);
+  const __m256i zero = _mm256_set1_epi32(zero_sum);
   const auto eight = [&](size_t c) {
     const auto* sum = reinterpret_cast<const __m256i*>(sums + c);
     const __m256i centred = _mm256_sub_epi32(_mm256_loadu_si256(sum), zero);
     const __m256 v = _mm256_mul_ps(_mm256_cvtepi32_ps(centred), m);
-    return _mm256_add_epi32(_mm256_cvtps_epi32(_mm256_min_ps(_mm256_max_ps(v, vlo), vhi)), y_zero);
+    return _mm256_cvtps_epi32(_mm256_min_ps(v, vhi));
   };
   size_t c = 0;
-  for (; c + 16 <= n; c += 16)
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(y + c), BytesAvx2(eight(c), eight(c + 8)));
+  for (; c + 32 <= n; c += 32)
+    _mm256_storeu_si256(
+        reinterpret_cast<__m256i*>(y + c),
+        PackedAvx2(eight(c), eight(c + 8), eight(c + 16), eight(c + 24), p.y_zero, p.lo, p.lo < 0));
   for (; c < n; ++c) {
     const float v = std::clamp(static_cast<float>(sums[c] - zero_sum) * multiplier, lo, hi);
     y[c] = static_cast<uint8_t>(static_cast<int32_t>(std::nearbyint(v)) + p.y_zero);
