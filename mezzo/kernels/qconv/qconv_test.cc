@@ -35,7 +35,7 @@ QConvShape RandomShape(std::mt19937& rng) {
   } else {
     s.groups = kind == 1 ? pick(2, 3) : 1;
     s.in_c = s.groups * pick(1, 20);
-    s.out_c = s.groups * pick(1, 20);
+    s.out_c = s.groups * pick(1, rng() % 4 ? 20 : 150);
   }
   s.out_h = OutSize(s.in_h, s.kernel_h, s.stride_h, s.dilation_h, s.pad_top + pick(0, 2));
   s.out_w = OutSize(s.in_w, s.kernel_w, s.stride_w, s.dilation_w, s.pad_left + pick(0, 2));
@@ -44,7 +44,7 @@ QConvShape RandomShape(std::mt19937& rng) {
 
 struct Problem {
   QConvArgs args;
-  std::vector<uint8_t> x, w;
+  std::vector<uint8_t> x, w, other;
   std::vector<int32_t> w_zero, bias;
   std::vector<float> scale;
   QConvWeights packed;
@@ -71,18 +71,30 @@ struct Problem {
       bias.push_back(static_cast<int32_t>(rng() % 2001) - 1000);
       scale.push_back(static_cast<float>(rng() % 999 + 1) * 1e-5f);
     }
+    other.resize(s.batch * s.out_h * s.out_w * s.out_c);
+    for (uint8_t& v : other) v = static_cast<uint8_t>(rng());
     packed = QConvWeights::Pack({w.data(), w_signed}, s, w_zero);
+  }
+
+  QResidual Residual(QOutput::Kind kind) const {
+    const bool is_signed = kind == QOutput::Kind::kInt8;
+    return {{false, 0.7f, 0.4f, 3, 100, 9, is_signed ? -90 : 13, 121},
+            is_signed,
+            {other.data(), other[0] % 2 != 0}};
   }
 
   QOutput Output(QOutput::Kind kind) const {
     return MakeQOutput({kind, scale, bias, {}, 3, 1, 126}, args.shape.out_c);
   }
-  std::vector<uint8_t> Run(const QOutput& out, const Threads* threads) const {
+  // By the twin where there are no threads.
+  std::vector<uint8_t> Run(const QOutput& out, const QResidual* residual,
+                           const Threads* threads) const {
     const QConvShape& s = args.shape;
     const size_t bytes = s.batch * s.out_h * s.out_w * s.out_c * out.ElementSize();
     std::vector<uint8_t> y(bytes + 64, 0xa5);
     QConvArgs a = args;
     a.y = y.data();
+    a.residual = residual;
     threads ? QConv(a, packed, out, *threads) : QConvRef(a, packed, out);
     for (size_t i = bytes; i < y.size(); ++i) EXPECT_EQ(y[i], 0xa5) << "canary";
     return y;
@@ -98,7 +110,9 @@ TEST(QConv, EqualsReferenceOnRandomGeometries) {
       for (const auto kind : {QOutput::Kind::kUInt8, QOutput::Kind::kInt8, QOutput::Kind::kFloat,
                               QOutput::Kind::kInt32}) {
         const QOutput out = p.Output(kind);
-        ASSERT_EQ(p.Run(out, &pools[seed % 2]), p.Run(out, nullptr))
+        const QResidual residual = p.Residual(kind);
+        const QResidual* added = out.ElementSize() == 1 && seed % 3 ? &residual : nullptr;
+        ASSERT_EQ(p.Run(out, added, &pools[seed % 2]), p.Run(out, added, nullptr))
             << Name(isa) << " seed " << seed << " kind " << static_cast<int>(kind);
       }
     }

@@ -1,15 +1,10 @@
 // Weights that stay the same, packed for products of bytes: quads of four rows that meet four codes
-// which lie side by side, as vpmaddubsw and vpdpbusd want them.
+// which lie side by side, as vpmaddubsw and vpdpbusd want them. Each quad carries the number of the
+// codes that it meets.
 //
-// vpmaddubsw adds two products u8 * s8 in 16 bits and saturates. It is exact as long as in each of
-// the two halves of a quad the positive weights of a column sum up to at most 128 and the negative
-// ones to at least -128, since 255 * 128 < 2^15; and two quads whose sums together stay in these
-// bounds may be added in 16 bits before they are widened, which saves a quarter of the work.
-// Packing therefore
-//   - splits a quad that exceeds the bounds into several that add up to it, and
-//   - looks for pairs of quads that can share a 16-bit sum.
-// The order of the quads of a panel is free, because each carries the number of the codes that it
-// meets. So products are exact for all weights, and faster than saturating ones.
+// vpdpbusd adds four products u8 * s8 to 32 bits: for it quads come as they are, of up to 64
+// columns at once. vpmaddubsw adds two in 16 bits and saturates: what makes it exact is told in
+// quads_pairs.h.
 #pragma once
 
 #include <cstddef>
@@ -22,34 +17,42 @@
 
 namespace mezzo {
 
+struct QuadLines;  // quads_product.h
+
 class QQuads {
  public:
   QQuads() = default;
 
   // w[k * row_stride + n * col_stride] - zero[n] for k < depth, n < cols. `zero` holds one value
   // per column or one for all; empty means 0. Codes of x lie side by side for each `run` rows:
-  // `run` divides depth. The last quad of a run has zeros where it exceeds it.
+  // `run` divides depth. The last quad of a run has zeros where it exceeds it. Packed for the
+  // instruction set in use, whose lines compute the products from then on.
   static QQuads Pack(QCodes w, size_t depth, size_t cols, size_t row_stride, size_t col_stride,
                      std::span<const int32_t> zero, size_t run);
 
+  // Columns side by side: as many as the lines take at once.
   struct Panel {
-    size_t begin;           // its first quad
-    size_t pairs, singles;  // 2 * pairs + singles quads: those that share sums come first
+    size_t column, cols;    // the first one, and how many
+    size_t vectors;         // of 16 columns, the last one filled up with zeros
+    size_t pairs, singles;  // of quads: those that share sums come first
+    size_t id, w;           // where its quads' ids and weights begin
     size_t quads() const { return 2 * pairs + singles; }
   };
 
+  const QuadLines& lines() const { return *lines_; }
   size_t depth() const { return depth_; }
   size_t cols() const { return cols_; }
   size_t run() const { return run_; }
   size_t quads_per_run() const { return (run_ + 3) / 4; }
-  const std::vector<Panel>& panels() const { return panels_; }  // kQPanel columns each
+  const std::vector<Panel>& panels() const { return panels_; }
 
-  // Quad q of all panels: the 4 weights of column 0, of column 1, ..., 16 of them; and the codes it
-  // meets: run ids(q) / quads_per_run(), four codes from 4 * (ids(q) % quads_per_run()) on.
-  const int8_t* weights(size_t q) const { return weights_.get() + 64 * q; }
-  const uint32_t* ids(size_t q) const { return ids_.data() + q; }
+  // Quad by quad: the 4 weights of column 0, of column 1, ..., 16 * vectors of them.
+  const int8_t* weights(const Panel& panel) const { return weights_.get() + panel.w; }
+  // The codes that each quad meets: run id / quads_per_run(), four codes from
+  // 4 * (id % quads_per_run()) on.
+  const uint32_t* ids(const Panel& panel) const { return ids_.data() + panel.id; }
 
-  // The sum of each column's weights, modulo 2^32; padded with zeros to whole panels.
+  // The sum of each column's weights, modulo 2^32; padded with zeros to whole vectors.
   const std::vector<uint32_t>& sums() const { return sums_; }
 
   // The weights of a column, for the plain twins.
@@ -59,6 +62,7 @@ class QQuads {
   template <class Code>
   void Fill(const Code* w, size_t row_stride, size_t col_stride, std::span<const int32_t> zero);
 
+  const QuadLines* lines_ = nullptr;
   size_t depth_ = 0, cols_ = 0, run_ = 0;
   std::vector<Panel> panels_;
   std::shared_ptr<int8_t> weights_;  // 64-byte aligned

@@ -1,26 +1,11 @@
 // AVX2: vpmaddubsw, exact within the bounds that packing keeps (quads.h). A tile of 4 rows x 16
 // columns keeps 8 sums in registers; two quads share a 16-bit sum where they can.
-#include <immintrin.h>
-
-#include <algorithm>
-#include <cstring>
-
-#include "mezzo/kernels/qelementwise/qelementwise_avx2.h"
-#include "mezzo/kernels/qgemm/qgemm_avx2.h"
-#include "mezzo/kernels/qgemm/quads_product.h"
+#include "mezzo/kernels/qgemm/quads_tile_avx2.h"
 
 namespace mezzo {
 namespace {
 
-constexpr int kRows = 4;
-
 alignas(32) constexpr int16_t kOnes[16] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
-
-// Sums of R rows and 8 * V columns.
-template <int R, int V>
-struct Sums {
-  __m256i at[R][V];
-};
 
 // Written out, since compilers that may reorder these products spill sums.
 MEZZO_INLINE inline __m256i Products(__m256i x, __m256i w) {
@@ -39,9 +24,9 @@ MEZZO_INLINE inline void AddWidened(__m256i& acc, __m256i words) {
 // Adds the products of G quads that share their sums, `steps` times.
 template <int R, int V, int G>
 MEZZO_INLINE inline void Add(const uint8_t* const (&row)[R], const int32_t* offsets,
-                             const int8_t* w, size_t steps, Sums<R, V>& acc) {
+                             const int8_t* w, size_t steps, SumsAvx2<R, V>& acc) {
   for (; steps > 0; --steps, offsets += G, w += 64 * G) {
-    Sums<G, V> wv;
+    SumsAvx2<G, V> wv;
     Unrolled<G>([&](auto g) MEZZO_INLINE {
       Unrolled<V>([&](auto v) MEZZO_INLINE {
         wv.at[g][v] = _mm256_load_si256(reinterpret_cast<const __m256i*>(w) + 2 * g + v);
@@ -61,154 +46,35 @@ MEZZO_INLINE inline void Add(const uint8_t* const (&row)[R], const int32_t* offs
   }
 }
 
-// What follows the sums, made once a strip.
-template <bool kUsual, bool kAdds>
-struct Stage {
-  explicit Stage(const QuadStrip& s) : out(*s.out) {}
-  OutputAvx2<kUsual> out;
-};
-template <bool kUsual>
-struct Stage<kUsual, true> {
-  explicit Stage(const QuadStrip& s) : out(*s.out), add(*s.residual) {}
-  OutputAvx2<kUsual> out;
-  AdditionAvx2 add;
-};
+struct Lines {
+  static constexpr int kRows = 4;
 
-// Adds the residual to codes of R rows, of which `count` exist, that begin `at` bytes behind y[0].
-template <int R, int V, int kPacks>
-MEZZO_INLINE inline void AddResidual(const AdditionAvx2& add, const QuadStrip& s, size_t at,
-                                     size_t count, __m256i (&codes)[kPacks]) {
-  const uint8_t* from = s.other + at;
-  if constexpr (R == kRows && V == 2) {
-    if (s.cols == kQPanel && count >= R) {
-      Unrolled<kPacks>([&](auto i) MEZZO_INLINE {
-        const auto row = [&](size_t r) MEZZO_INLINE {
-          return reinterpret_cast<const __m128i*>(from + r * s.y_step);
-        };
-        codes[i] = add(codes[i], _mm256_loadu2_m128i(row(2 * i + 1), row(2 * i)));
+  template <int R, int V>
+  MEZZO_INLINE static SumsAvx2<R, V> SumsOf(const QuadStrip& s, size_t first) {
+    const uint8_t* row[R];
+    SumsAvx2<R, V> acc;
+    Unrolled<R>([&](auto r) MEZZO_INLINE {
+      row[r] = s.rows[first + r];
+      Unrolled<V>([&](auto v) MEZZO_INLINE {
+        acc.at[r][v] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(s.start) + v);
       });
-      return;
-    }
-  }
-  alignas(32) uint8_t other[32 * kPacks];
-  for (size_t r = 0; r < std::min<size_t>(R, count); ++r)
-    std::memcpy(other + 8 * V * r, from + r * s.y_step, s.cols);
-  Unrolled<kPacks>([&](auto i) MEZZO_INLINE {
-    codes[i] = add(codes[i], _mm256_load_si256(reinterpret_cast<const __m256i*>(other) + i));
-  });
-}
-
-// Writes the first `count` of R rows, `bytes` of each, `pitch` apart in `from`.
-template <int R>
-MEZZO_INLINE inline void StoreRows(const QuadStrip& s, const void* from, size_t pitch, size_t bytes,
-                                   size_t count, char* y) {
-  for (size_t r = 0; r < std::min<size_t>(R, count); ++r)
-    std::memcpy(y + r * s.y_step, static_cast<const char*>(from) + r * pitch, bytes);
-}
-
-template <bool kUsual, bool kAdds, int R, int V>
-MEZZO_INLINE inline void StoreCodes(const Stage<kUsual, kAdds>& stage, const QuadStrip& s,
-                                    const Sums<R, V>& acc, size_t count, char* y) {
-  constexpr int kPacks = (R * V + 3) / 4, kLast = R * V - 1;  // past the last, it is repeated
-  __m256i codes[kPacks];
-  Unrolled<kPacks>([&](auto i) MEZZO_INLINE {
-    constexpr int a = 4 * i, b = std::min(a + 1, kLast), c = std::min(a + 2, kLast),
-                  d = std::min(a + 3, kLast);
-    const size_t n = s.channel;
-    codes[i] =
-        stage.out.Codes(n + a % V * 8, acc.at[a / V][a % V], n + b % V * 8, acc.at[b / V][b % V],
-                        n + c % V * 8, acc.at[c / V][c % V], n + d % V * 8, acc.at[d / V][d % V]);
-  });
-  if constexpr (kAdds) AddResidual<R, V>(stage.add, s, static_cast<size_t>(y - s.y), count, codes);
-  if constexpr (R == kRows && V == 2) {
-    if (s.cols == kQPanel && count >= R) {
-      Unrolled<R>([&](auto r) MEZZO_INLINE {
-        _mm_storeu_si128(reinterpret_cast<__m128i*>(y + r * s.y_step),
-                         r % 2 ? _mm256_extracti128_si256(codes[r / 2], 1)
-                               : _mm256_castsi256_si128(codes[r / 2]));
+    });
+    Add<R, V, 2>(row, s.offsets, s.w, s.pairs, acc);
+    Add<R, V, 1>(row, s.offsets + 2 * s.pairs, s.w + 128 * s.pairs, s.singles, acc);
+    SumsAvx2<R, V> sums;
+    Unrolled<R>([&](auto r) MEZZO_INLINE {
+      Unrolled<V>([&](auto v) MEZZO_INLINE {
+        __m256i sum = acc.at[r][v];
+        asm("" : "+x"(sum));  // so that nothing that sums are used for keeps acc in memory
+        sums.at[r][v] = sum;
       });
-      return;
-    }
+    });
+    return sums;
   }
-  alignas(32) uint8_t rows[32 * kPacks];
-  Unrolled<kPacks>([&](auto i) MEZZO_INLINE {
-    _mm256_store_si256(reinterpret_cast<__m256i*>(rows) + i, codes[i]);
-  });
-  StoreRows<R>(s, rows, 8 * V, s.cols, count, y);
-}
-
-template <bool kUsual, bool kAdds, int R, int V>
-MEZZO_INLINE inline void StoreWords(const Stage<kUsual, kAdds>& stage, const QuadStrip& s,
-                                    const Sums<R, V>& acc, size_t count, char* y) {
-  alignas(32) int32_t words[R][8 * V];
-  Unrolled<R>([&](auto r) MEZZO_INLINE {
-    Unrolled<V>([&](auto v) MEZZO_INLINE {
-      _mm256_store_si256(reinterpret_cast<__m256i*>(words[r]) + v,
-                         stage.out.Words(s.channel + 8 * v, acc.at[r][v]));
-    });
-  });
-  StoreRows<R>(s, words, sizeof(words[0]), 4 * s.cols, count, y);
-}
-
-// The sums of R rows from the first-th on.
-template <int R, int V>
-MEZZO_INLINE inline Sums<R, V> SumsOf(const QuadStrip& s, size_t first) {
-  const uint8_t* row[R];
-  Sums<R, V> acc;
-  Unrolled<R>([&](auto r) MEZZO_INLINE {
-    row[r] = s.rows[first + r];
-    Unrolled<V>([&](auto v) MEZZO_INLINE {
-      acc.at[r][v] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(s.start) + v);
-    });
-  });
-  Add<R, V, 2>(row, s.offsets, s.w, s.pairs, acc);
-  Add<R, V, 1>(row, s.offsets + 2 * s.pairs, s.w + 128 * s.pairs, s.singles, acc);
-  Sums<R, V> sums;
-  Unrolled<R>([&](auto r) MEZZO_INLINE {
-    Unrolled<V>([&](auto v) MEZZO_INLINE {
-      __m256i sum = acc.at[r][v];
-      asm("" : "+x"(sum));  // so that nothing that sums are used for keeps acc in memory
-      sums.at[r][v] = sum;
-    });
-  });
-  return sums;
-}
-
-// R rows from the first-th on, of which those below s.count are written.
-template <bool kUsual, bool kAdds, int R, int V>
-MEZZO_INLINE inline void Tile(const Stage<kUsual, kAdds>& stage, const QuadStrip& s, size_t first) {
-  const Sums<R, V> sums = SumsOf<R, V>(s, first);
-  const size_t count = s.count - first;
-  char* y = s.y + first * s.y_step;
-  stage.out.codes() ? StoreCodes<kUsual, kAdds, R, V>(stage, s, sums, count, y)
-                    : StoreWords<kUsual, kAdds, R, V>(stage, s, sums, count, y);
-}
-
-template <bool kUsual, bool kAdds, int V>
-void Strip(const QuadStrip& s) {
-  const Stage<kUsual, kAdds> stage(s);
-  if (s.count == 1) return Tile<kUsual, kAdds, 1, V>(stage, s, 0);
-  for (size_t r = 0; r < s.count; r += kRows) {
-    if (s.ahead) FetchAhead(s, r + 2 * kRows, kRows);
-    Tile<kUsual, kAdds, kRows, V>(stage, s, r);
-  }
-}
-
-template <bool kUsual, bool kAdds>
-void StripOf(const QuadStrip& s) {
-  s.cols <= 8 ? Strip<kUsual, kAdds, 1>(s) : Strip<kUsual, kAdds, 2>(s);
-}
-
-void RunStrip(const QuadStrip& s) {
-  const bool usual = OutputAvx2<>::IsUsual(*s.out);
-  if (s.residual)
-    usual ? StripOf<true, true>(s) : StripOf<false, true>(s);
-  else
-    usual ? StripOf<true, false>(s) : StripOf<false, false>(s);
-}
+};
 
 }  // namespace
 
-const QuadLines kQuadLinesAvx2{Isa::kAvx2, kRows, RunStrip};
+const QuadLines kQuadLinesAvx2{Isa::kAvx2, Lines::kRows, 1, true, RunStripAvx2<Lines>};
 
 }  // namespace mezzo

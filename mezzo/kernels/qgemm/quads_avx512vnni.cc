@@ -1,7 +1,5 @@
-// AVX512-VNNI: vpdpbusd of 512 bits, a quad at a time. A tile of 10 rows x 16 columns keeps 10 sums
-// in registers. The only file that is compiled for AVX-512 (CMakeLists.txt): it makes sums and
-// leaves the output stage to quads_vnni.cc. Run so far only where its instructions were emulated by
-// a handler of the trap, never timed.
+// AVX512-VNNI: vpdpbusd of 512 bits. A tile keeps up to 24 sums in registers: 6 rows of 64 columns,
+// 8 of 48, 12 of 32 or of 16. Compiled for AVX-512 (CMakeLists.txt).
 #include "mezzo/kernels/qgemm/quads_vnni.h"
 
 namespace mezzo {
@@ -9,16 +7,18 @@ namespace {
 
 struct Avx512Vnni {
   using Vector = __m512i;
-  static constexpr int kLanes = 16, kRows = 10, kVectors = 1;
+  static constexpr int kLanes = 16;
 
   MEZZO_INLINE static Vector Zero() { return _mm512_setzero_si512(); }
   MEZZO_INLINE static Vector Sum(Vector a, Vector b) { return _mm512_add_epi32(a, b); }
   MEZZO_INLINE static Vector Load(const void* from) { return _mm512_loadu_si512(from); }
-  MEZZO_INLINE static void Store(int32_t* to, Vector v) { _mm512_storeu_si512(to, v); }
   MEZZO_INLINE static Vector Broadcast(const uint8_t* codes) {
-    int32_t four;
-    __builtin_memcpy(&four, codes, sizeof(four));
-    return _mm512_set1_epi32(four);
+    // written out, as in BroadcastAvx2
+    __m512i four;
+    asm("vpbroadcastd %[x], %[four]"
+        : [four] "=v"(four)
+        : [x] "m"(*reinterpret_cast<const int32_t(*)[1]>(codes)));
+    return four;
   }
   MEZZO_INLINE static void Dot(Vector& acc, Vector x, Vector w) {
     // written out, since g++ 12 moves sums to and fro around the intrinsic
@@ -26,10 +26,199 @@ struct Avx512Vnni {
   }
 };
 
-void RunStrip(const QuadStrip& s) { RunVnniStrip(s, Avx512Vnni::kRows, SumTile<Avx512Vnni>); }
+// PackedAvx2 for 64 codes; codes of a signed type that are never negative are as good unsigned.
+MEZZO_INLINE inline __m512i Packed(__m512i a, __m512i b, __m512i c, __m512i d, int32_t zero,
+                                   int32_t lo) {
+  const __m512i zeros = _mm512_set1_epi16(static_cast<int16_t>(zero));
+  const __m512i least = _mm512_set1_epi8(static_cast<char>(lo));
+  const __m512i ab = _mm512_adds_epi16(_mm512_packs_epi32(a, b), zeros);
+  const __m512i cd = _mm512_adds_epi16(_mm512_packs_epi32(c, d), zeros);
+  const __m512i codes = lo < 0 ? _mm512_max_epi8(_mm512_packs_epi16(ab, cd), least)
+                               : _mm512_max_epu8(_mm512_packus_epi16(ab, cd), least);
+  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  return _mm512_permutexvar_epi32(order, codes);
+}
+
+// How a strip's sums become what is stored.
+enum class Mode {
+  kCodes,     // uint8 without offsets
+  kResidual,  // the same, and a residual added
+  kAnything,
+};
+
+// What follows the sums of V vectors of columns, made once a strip.
+template <int V>
+class Stage {
+ public:
+  explicit Stage(const QuadStrip& s)
+      : s_(s),
+        out_(*s.out),
+        columns_(~uint64_t{0} >> (64 - s.cols)),
+        hi_(_mm512_set1_ps(static_cast<float>(out_.hi - out_.zero_point))),
+        lo_(_mm512_set1_epi32(out_.lo - out_.zero_point)) {
+    if (out_.kind == QOutput::Kind::kInt32) return;
+    Unrolled<V>([&](auto v) MEZZO_INLINE {
+      scale_[v] = _mm512_loadu_ps(out_.scale.data() + s.channel + 16 * v);
+    });
+  }
+
+  Mode mode() const {
+    if (out_.kind != QOutput::Kind::kUInt8 || out_.has_offset) return Mode::kAnything;
+    return s_.residual ? Mode::kResidual : Mode::kCodes;
+  }
+
+  template <Mode kMode, int R>
+  MEZZO_INLINE void Store(const VnniSums<Avx512Vnni, R, V>& sums, size_t first) const {
+    if constexpr (kMode == Mode::kCodes) {
+      StoreCodes<R>(first, out_.zero_point, out_.lo,
+                    [&](auto r, auto v) MEZZO_INLINE { return Rounded(Scaled(v, sums.at[r][v])); });
+    } else {
+      StoreCodes<R>(first, s_.residual->params.y_zero, s_.residual->params.lo,
+                    [&](auto r, auto v) MEZZO_INLINE {
+                      return Added(first + r, v, Rounded(Scaled(v, sums.at[r][v])));
+                    });
+    }
+  }
+
+  // Anything for sums in memory, a row at a time.
+  void StoreRow(const __m512i (&sums)[V], size_t row) const {
+    __m512i words[V];
+    for (int v = 0; v < V; ++v) {
+      words[v] = sums[v];
+      if (out_.kind == QOutput::Kind::kInt32) continue;
+      __m512 value = Scaled(v, sums[v]);
+      if (out_.has_offset)
+        value = _mm512_add_ps(value, _mm512_loadu_ps(out_.offset.data() + s_.channel + 16 * v));
+      if (out_.kind == QOutput::Kind::kFloat)
+        words[v] = _mm512_castps_si512(value);
+      else
+        words[v] = s_.residual ? Added(row, v, Rounded(value)) : Rounded(value);
+    }
+    if (out_.ElementSize() == 4) {
+      for (int v = 0; v < V; ++v)
+        _mm512_mask_storeu_epi32(s_.y + row * s_.y_step + 64 * v, Columns(v), words[v]);
+      return;
+    }
+    const int32_t zero = s_.residual ? s_.residual->params.y_zero : out_.zero_point;
+    const int32_t lo = s_.residual ? s_.residual->params.lo : out_.lo;
+    StoreCodes<1>(row, zero, lo, [&](auto, auto v) { return words[v]; });
+  }
+
+ private:
+  MEZZO_INLINE __m512 Scaled(int v, __m512i sum) const {
+    return _mm512_mul_ps(_mm512_cvtepi32_ps(sum), scale_[v]);
+  }
+  MEZZO_INLINE __m512i Rounded(__m512 value) const {
+    return _mm512_cvtps_epi32(_mm512_min_ps(value, hi_));
+  }
+
+  // The rounded sum of codes, not yet cut off below and less their zero point, and of the residual.
+  MEZZO_INLINE __m512i Added(size_t row, int v, __m512i rounded) const {
+    const QResidual& r = *s_.residual;
+    const __m512i zero = _mm512_set1_epi32(out_.zero_point - r.params.a_zero);
+    const __m512i a = _mm512_add_epi32(_mm512_max_epi32(rounded, lo_), zero);
+    const __m128i codes = _mm_maskz_loadu_epi8(Columns(v), s_.other + row * s_.y_step + 16 * v);
+    const __m512i b =
+        _mm512_sub_epi32(r.b.is_signed ? _mm512_cvtepi8_epi32(codes) : _mm512_cvtepu8_epi32(codes),
+                         _mm512_set1_epi32(r.params.b_zero));
+    const __m512 sum =
+        _mm512_add_ps(_mm512_mul_ps(_mm512_set1_ps(r.params.a_ratio), _mm512_cvtepi32_ps(a)),
+                      _mm512_mul_ps(_mm512_set1_ps(r.params.b_ratio), _mm512_cvtepi32_ps(b)));
+    return _mm512_cvtps_epi32(
+        _mm512_min_ps(sum, _mm512_set1_ps(static_cast<float>(r.params.hi - r.params.y_zero))));
+  }
+
+  // Those of vector v that exist.
+  MEZZO_INLINE __mmask16 Columns(int v) const {
+    return static_cast<__mmask16>(columns_ >> (16 * v));
+  }
+
+  // The codes of R rows of rounded(r, v), as many rows at once as fill 64 bytes.
+  template <int R, class F>
+  MEZZO_INLINE void StoreCodes(size_t first, int32_t zero, int32_t lo, const F& rounded) const {
+    constexpr int kRows = V == 1 ? 4 : V == 2 ? 2 : 1;
+    Unrolled<(R + kRows - 1) / kRows>([&](auto group) MEZZO_INLINE {
+      constexpr int r = group * kRows, rows = std::min(kRows, R - r);
+      __m512i part[4];
+      Unrolled<4>([&](auto i) MEZZO_INLINE {
+        constexpr int at = r * V + i;
+        if constexpr (i < rows * V)
+          part[i] =
+              rounded(std::integral_constant<int, at / V>(), std::integral_constant<int, at % V>());
+        else
+          part[i] = part[i - 1];
+      });
+      const __m512i codes = Packed(part[0], part[1], part[2], part[3], zero, lo);
+      char* y = s_.y + (first + r) * s_.y_step;
+      Unrolled<rows>([&](auto i) MEZZO_INLINE {
+        char* to = y + i * s_.y_step;
+        if constexpr (V == 1)
+          _mm_mask_storeu_epi8(to, static_cast<__mmask16>(columns_),
+                               _mm512_extracti32x4_epi32(codes, i));
+        else if constexpr (V == 2)
+          _mm256_mask_storeu_epi8(
+              to, static_cast<__mmask32>(columns_),
+              i == 0 ? _mm512_castsi512_si256(codes) : _mm512_extracti64x4_epi64(codes, 1));
+        else
+          _mm512_mask_storeu_epi8(to, columns_, codes);
+      });
+    });
+  }
+
+  const QuadStrip& s_;
+  const QOutput& out_;
+  uint64_t columns_;
+  __m512 hi_, scale_[V];
+  __m512i lo_;
+};
+
+template <Mode kMode, int R, int V>
+[[gnu::noinline]] void Tile(const QuadStrip& s, const Stage<V>& stage, size_t first) {
+  auto sums = VnniSumsOf<Avx512Vnni, R, V, 64 * V>(s, first);
+  if constexpr (kMode == Mode::kAnything) {
+    for (int r = 0; r < R; ++r) stage.StoreRow(sums.at[r], first + r);
+  } else {
+    Unrolled<R>([&](auto r) MEZZO_INLINE {
+      Unrolled<V>([&](auto v) MEZZO_INLINE { asm("" : "+v"(sums.at[r][v])); });
+    });
+    stage.template Store<kMode, R>(sums, first);
+  }
+}
+
+// Tiles of nearly equal height: a low one would wait for its few sums.
+template <Mode kMode, int V, int kRows>
+void Tiles(const QuadStrip& s, const Stage<V>& stage) {
+  const size_t tiles = (s.count + kRows - 1) / kRows;
+  for (size_t i = 0; i < tiles; ++i) {
+    const size_t first = s.count * i / tiles, rows = s.count * (i + 1) / tiles - first;
+    if (s.ahead) FetchAhead(s, first + 2 * kRows, kRows);
+    Unrolled<kRows>([&](auto r) MEZZO_INLINE {
+      if (rows == r + 1) Tile<kMode, r + 1, V>(s, stage, first);
+    });
+  }
+}
+
+template <int V, int kRows>
+void Strip(const QuadStrip& s) {
+  const Stage<V> stage(s);
+  switch (stage.mode()) {
+    case Mode::kCodes:
+      return Tiles<Mode::kCodes, V, kRows>(s, stage);
+    case Mode::kResidual:
+      return Tiles<Mode::kResidual, V, kRows>(s, stage);
+    case Mode::kAnything:
+      return Tiles<Mode::kAnything, V, kRows>(s, stage);
+  }
+}
+
+void RunStrip(const QuadStrip& s) {
+  constexpr void (*kStrips[])(const QuadStrip&) = {Strip<1, 12>, Strip<2, 12>, Strip<3, 8>,
+                                                   Strip<4, 6>};
+  kStrips[s.vectors - 1](s);
+}
 
 }  // namespace
 
-const QuadLines kQuadLinesAvx512Vnni{Isa::kAvx512Vnni, Avx512Vnni::kRows, RunStrip};
+const QuadLines kQuadLinesAvx512Vnni{Isa::kAvx512Vnni, 12, kMaxQuadVectors, false, RunStrip};
 
 }  // namespace mezzo

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "mezzo/base/aligned.h"
 #include "mezzo/base/error.h"
 
 namespace mezzo {
@@ -10,8 +11,6 @@ namespace {
 
 // Multiply-adds below which waking another thread costs more than it saves.
 constexpr size_t kSerialWork = 1 << 19;
-
-size_t DivideUp(size_t n, size_t by) { return (n + by - 1) / by; }
 
 size_t Work(const QuadProduct& p) { return p.rows * p.w->depth() * p.w->cols(); }
 
@@ -30,7 +29,7 @@ Blocking Choose(const QuadProduct& p, size_t tile_rows, size_t threads) {
   // half of the second-level cache for x and y, the rest for weights
   const size_t bytes = unit * (p.row_bytes + p.w->cols() * p.out->ElementSize());
   const size_t fit = std::max<size_t>(Caches().l2 / 2 / bytes, 1);
-  const size_t tasks = Work(p) < kSerialWork || threads == 1 ? 1 : threads * kTasksPerThread;
+  const size_t tasks = threads == 1 ? 1 : threads * kTasksPerThread;
   const size_t even = DivideUp(units, DivideUp(units, fit * tasks) * tasks);
   Blocking b;
   b.block_rows = unit * std::min(std::max(even, DivideUp(kMinRows, unit)), fit);
@@ -55,18 +54,19 @@ void RunBlock(const QuadProduct& p, const QuadLines& lines, std::span<const int3
   std::fill(space.rows.begin() + static_cast<std::ptrdiff_t>(count), space.rows.end(),
             space.rows[count - 1]);
   const size_t element = p.out->ElementSize();
+  const QQuads::Panel& last = p.w->panels()[last_panel - 1];
+  const size_t end_column = last.column + last.cols;
   for (size_t panel = first_panel; panel < last_panel; ++panel) {
-    const QQuads::Panel& quads = p.w->panels()[panel];
-    const uint32_t* ids = p.w->ids(quads.begin);
-    space.offsets.resize(quads.quads());
-    for (size_t q = 0; q < quads.quads(); ++q) space.offsets[q] = p.offsets[ids[q]];
-    const size_t column = panel * kQPanel;
-    const size_t at = begin * p.y_stride + column;
-    lines.strip({space.rows.data(), count, space.offsets.data(), quads.pairs, quads.singles,
-                 p.w->weights(quads.begin), start.data() + column, p.out, p.channel + column,
-                 std::min(kQPanel, p.w->cols() - column), static_cast<char*>(p.y) + at * element,
-                 p.y_stride * element, p.residual, p.residual ? p.other + at : nullptr,
-                 panel == first_panel ? (last_panel - panel) * kQPanel * element : 0});
+    const QQuads::Panel& w = p.w->panels()[panel];
+    const uint32_t* ids = p.w->ids(w);
+    space.offsets.resize(w.quads());
+    for (size_t q = 0; q < w.quads(); ++q) space.offsets[q] = p.offsets[ids[q]];
+    const size_t at = begin * p.y_stride + w.column;
+    lines.strip({space.rows.data(), count, space.offsets.data(), w.pairs, w.singles,
+                 p.w->weights(w), start.data() + w.column, p.out, p.channel + w.column, w.cols,
+                 w.vectors, static_cast<char*>(p.y) + at * element, p.y_stride * element,
+                 p.residual, p.residual ? p.other + at : nullptr,
+                 panel == first_panel ? (end_column - w.column) * element : 0});
   }
 }
 
@@ -82,27 +82,19 @@ const QuadLines& QuadLinesOf(Isa isa) {
   return *best;
 }
 
-void RunQuadProduct(const QuadProduct& p, const QuadRows& rows, const Threads& threads) {
+void RunQuadProduct(const QuadProduct& p, const QuadRows& rows, const Threads& all) {
   if (p.rows == 0 || p.w->cols() == 0) return;
-  const QuadLines& lines = QuadLinesOf(CurrentIsa());
+  const Threads threads = Work(p) < kSerialWork ? Threads() : all;
+  const QuadLines& lines = p.w->lines();
   const Blocking b = Choose(p, lines.tile_rows, threads.count());
   const size_t panels = p.w->panels().size();
-  std::vector<int32_t> start(panels * kQPanel);
-  for (size_t n = 0; n < start.size(); ++n) {
-    const int32_t bias = n < p.w->cols() ? p.out->bias[p.channel + n] : 0;
-    start[n] = static_cast<int32_t>(static_cast<uint32_t>(bias) -
-                                    static_cast<uint32_t>(p.zero) * p.w->sums()[n]);
-  }
+  const std::vector<int32_t> start = BeginSums(*p.out, p.channel, p.w->cols(), p.zero, p.w->sums());
   const auto run = [&](size_t task, size_t) {
     const size_t begin = task / b.parts * b.block_rows, part = task % b.parts;
     RunBlock(p, lines, start, rows, begin, std::min(b.block_rows, p.rows - begin),
              panels * part / b.parts, panels * (part + 1) / b.parts);
   };
-  const size_t tasks = b.blocks * b.parts;
-  if (Work(p) < kSerialWork)
-    for (size_t i = 0; i < tasks; ++i) run(i, 0);
-  else
-    threads.Each(tasks, run);
+  threads.Each(b.blocks * b.parts, run);
 }
 
 void QGemm(const QGemmArgs& a, const QQuads& w, const QOutput& out, const Threads& threads) {
@@ -116,7 +108,7 @@ void QGemm(const QGemmArgs& a, const QQuads& w, const QOutput& out, const Thread
       for (size_t r = 0; r < count; ++r) rows[r] = x + (begin + r) * a.x_stride;
       return;
     }
-    const size_t stride = (w.depth() + 3) / 4 * 4;
+    const size_t stride = RoundUp(w.depth(), 4);
     scratch.resize(std::max(scratch.size(), count * stride));
     for (size_t r = 0; r < count; ++r) {
       uint8_t* row = scratch.data() + r * stride;
@@ -124,9 +116,9 @@ void QGemm(const QGemmArgs& a, const QQuads& w, const QOutput& out, const Thread
       CopyUnsigned({x + (begin + r) * a.x_stride, a.x.is_signed}, w.depth(), row);
     }
   };
-  const int32_t zero = a.x_zero + (a.x.is_signed ? 128 : 0);
-  RunQuadProduct({&w, offsets, zero, &out, 0, a.y, a.y_stride, a.rows, 1, w.depth()}, place,
-                 threads);
+  RunQuadProduct(
+      {&w, offsets, a.x.Unsigned(a.x_zero), &out, 0, a.y, a.y_stride, a.rows, 1, w.depth()}, place,
+      threads);
 }
 
 void CopyUnsigned(QCodes codes, size_t n, uint8_t* to) {

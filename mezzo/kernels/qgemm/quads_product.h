@@ -18,10 +18,10 @@ struct QuadStrip {
   const int32_t* offsets;  // from a row to the codes of each quad of the panel
   size_t pairs, singles;
   const int8_t* w;
-  const int32_t* start;  // what the sums of the panel's 16 columns begin with
+  const int32_t* start;  // what the sums of the panel's columns begin with
   const QOutput* out;
   size_t channel;             // the panel's first column in `out`
-  size_t cols;                // of the panel, 1..16
+  size_t cols, vectors;       // of the panel
   char* y;                    // element (row 0, first column of the panel)
   size_t y_step;              // bytes from row to row
   const QResidual* residual;  // of codes; may be null
@@ -31,7 +31,7 @@ struct QuadStrip {
 
 // The first panel of a block is the first to touch its rows of y, a few bytes of each, which no
 // processor foresees.
-inline void FetchAhead(const QuadStrip& s, size_t first, size_t rows) {
+[[gnu::always_inline]] inline void FetchAhead(const QuadStrip& s, size_t first, size_t rows) {
   for (size_t r = first; r < std::min(first + rows, s.count); ++r)
     for (size_t i = 0; i < s.ahead; i += 64) {
       __builtin_prefetch(s.y + r * s.y_step + i, 1);
@@ -39,10 +39,15 @@ inline void FetchAhead(const QuadStrip& s, size_t first, size_t rows) {
     }
 }
 
+// Of a panel's 16 columns each.
+inline constexpr size_t kMaxQuadVectors = 4;
+
 // What an instruction set brings.
 struct QuadLines {
   Isa isa;
   size_t tile_rows;
+  size_t max_vectors;  // of a panel: 1..kMaxQuadVectors
+  bool pairs;          // whether quads are to be paired (quads_pairs.h): only of single vectors
   void (*strip)(const QuadStrip&);
 };
 extern const QuadLines kQuadLinesAvx2, kQuadLinesAvxVnni, kQuadLinesAvx512Vnni;
