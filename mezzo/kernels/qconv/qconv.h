@@ -11,6 +11,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -38,16 +39,23 @@ struct QConvShape {
   bool dense_rows() const { return dilation_w == 1; }
 };
 
-// Weights of a depthwise convolution, as vpmaddwd wants them: units of two neighbouring taps of a
-// kernel row (the second one zero where the row ends), for blocks of 16 channels.
+struct DepthwiseLines;  // qconv_depthwise.h
+
+// Weights of a depthwise convolution: units of a few neighbouring taps of a kernel row (zeros where
+// the row ends), four bytes for each channel of a block.
 struct QDepthwiseWeights {
+  const DepthwiseLines* lines = nullptr;  // whose order this is
   size_t channels = 0, kernel_h = 0, kernel_w = 0;
-  std::vector<int16_t> w;      // (blocks, kernel_h, (kernel_w + 1) / 2, 16, 2)
+  std::shared_ptr<uint8_t> w;  // (blocks, kernel_h, row_units, channels of a block, 4)
   std::vector<uint32_t> sums;  // of each channel's weights, modulo 2^32
 
-  size_t row_units() const { return (kernel_w + 1) / 2; }
-  size_t units() const { return kernel_h * row_units(); }
-  const int16_t* Block(size_t b) const { return w.data() + 32 * units() * b; }
+  static QDepthwiseWeights Pack(QCodes w, const QConvShape& shape, std::span<const int32_t> zero);
+  // The weights of channel n, (p, q).
+  std::vector<int32_t> Filter(size_t n) const;
+
+  size_t row_units() const;
+  // Of a block.
+  size_t bytes() const;
 };
 
 // Packed weights of a convolution: a QQuads a group with rows in the order (p, q, c), or those of a

@@ -16,63 +16,83 @@ constexpr size_t kSerialWork = 1 << 17;
 class Depthwise {
  public:
   Depthwise(const QConvArgs& a, const QDepthwiseWeights& w, const QOutput& out)
-      : a_(a), s_(a.shape), w_(w), out_(out) {
-    // pairs are needed where a window or one of its units begins
-    grid_ = std::gcd(s_.stride_w, 2 * s_.dilation_w);
-    const size_t reach = (s_.out_w - 1) * s_.stride_w + (w.row_units() - 1) * 2 * s_.dilation_w;
-    width_ = reach / grid_ + 1;
-    for (size_t p = 0; p < s_.kernel_h; ++p)
-      for (size_t u = 0; u < w.row_units(); ++u)
-        offsets_.push_back(static_cast<int32_t>(
-            32 * (p * s_.dilation_h * width_ + 2 * u * s_.dilation_w / grid_)));
+      : a_(a), s_(a.shape), w_(w), lines_(*w.lines), out_(out) {
+    // units are needed where a window or one of its units begins
+    grid_ = std::gcd(s_.stride_w, lines_.taps * s_.dilation_w);
+    height_ = (s_.kernel_h - 1) * s_.dilation_h + 1;
     // since padding holds the zero point, what it adds is the same for every pixel of a channel
     zero_ = a.x.Unsigned(a.x_zero);
     start_ = BeginSums(out, 0, w.channels, zero_, w.sums);
-  }
-
-  // Output rows that share what they read: a block's codes and pairs fit the second-level cache.
-  size_t RowsThatFit() const {
-    const size_t row =
-        s_.stride_h * (s_.in_w * s_.in_c + width_ * 64) + s_.out_w * s_.out_c * out_.ElementSize();
-    return std::max<size_t>(Caches().l2 / 2 / row, 1);
+    start_.resize(RoundUp(w.channels, lines_.channels));
   }
 
   // Rows [begin, end) of the output of image b.
   void Run(size_t b, size_t begin, size_t end) const {
-    thread_local std::vector<int16_t> buffer;
-    const size_t height = (end - begin - 1) * s_.stride_h + (s_.kernel_h - 1) * s_.dilation_h + 1;
-    int16_t* pairs = AlignedScratch(buffer, height * width_ * 32);
-    for (size_t c = 0; c < s_.in_c; c += kQPanel) {
-      const size_t channels = std::min(kQPanel, s_.in_c - c);
-      for (size_t h = 0; h < height; ++h)
-        MakePairs(b, begin * s_.stride_h + h - s_.pad_top, c, channels, pairs + h * width_ * 32);
-      for (size_t i = begin; i < end; ++i)
-        RunDepthwiseRowAvx2(
-            {pairs + (i - begin) * s_.stride_h * width_ * 32, s_.stride_w / grid_ * 32, s_.out_w,
-             w_.units(), offsets_.data(), w_.Block(c / kQPanel), start_.data() + c, &out_, c,
-             channels,
-             static_cast<char*>(a_.y) +
-                 ((b * s_.out_h + i) * s_.out_w * s_.out_c + c) * out_.ElementSize(),
-             s_.out_c * out_.ElementSize()});
-    }
+    const size_t columns = ColumnsThatFit();
+    for (size_t c = 0; c < s_.in_c; c += lines_.channels)
+      for (size_t j = 0; j < s_.out_w; j += columns)
+        RunPart(b, begin, end, c, j, std::min(columns, s_.out_w - j));
   }
 
  private:
+  // Units of a row for so many output pixels.
+  size_t Width(size_t columns) const {
+    const size_t reach =
+        (columns - 1) * s_.stride_w + (w_.row_units() - 1) * lines_.taps * s_.dilation_w;
+    return reach / grid_ + 1;
+  }
+
+  // Output pixels of a row whose units, of as many rows as a window sees, fit the first-level cache
+  // beside codes and weights; of nearly equal parts of a row.
+  size_t ColumnsThatFit() const {
+    const size_t pixel = height_ * lines_.unit_bytes() * s_.stride_w / grid_;
+    const size_t fit = std::max<size_t>(Caches().l1 * 5 / 8 / pixel, 8);
+    return DivideUp(s_.out_w, DivideUp(s_.out_w, fit));
+  }
+
+  // Columns [j, j + columns) of one block of channels. The units of as many rows as a window sees
+  // are kept, each in the place of the one that is no longer seen.
+  void RunPart(size_t b, size_t begin, size_t end, size_t c, size_t j, size_t columns) const {
+    const size_t row_bytes = Width(columns) * lines_.unit_bytes(), element = out_.ElementSize();
+    thread_local std::vector<uint8_t> buffer;
+    uint8_t* units = AlignedScratch(buffer, height_ * row_bytes);
+    std::vector<int32_t> offsets(s_.kernel_h * w_.row_units());
+    size_t made = 0;  // rows, counted from the first one that is seen
+    for (size_t i = begin; i < end; ++i) {
+      const size_t top = (i - begin) * s_.stride_h;
+      for (made = std::max(made, top); made < top + height_; ++made)
+        MakeUnits(b, begin * s_.stride_h + made - s_.pad_top, c, j, columns,
+                  units + made % height_ * row_bytes);
+      for (size_t p = 0, n = 0; p < s_.kernel_h; ++p)
+        for (size_t u = 0; u < w_.row_units(); ++u, ++n)
+          offsets[n] =
+              static_cast<int32_t>((top + p * s_.dilation_h) % height_ * row_bytes +
+                                   u * lines_.taps * s_.dilation_w / grid_ * lines_.unit_bytes());
+      char* y =
+          static_cast<char*>(a_.y) + (((b * s_.out_h + i) * s_.out_w + j) * s_.out_c + c) * element;
+      lines_.run({units, s_.stride_w / grid_ * lines_.unit_bytes(), columns, offsets.size(),
+                  offsets.data(), w_.w.get() + c / lines_.channels * w_.bytes(), start_.data() + c,
+                  &out_, c, std::min(lines_.channels, s_.in_c - c), y, s_.out_c * element});
+    }
+  }
+
   // `h` has wrapped where it is negative.
-  void MakePairs(size_t b, size_t h, size_t c, size_t channels, int16_t* to) const {
+  void MakeUnits(size_t b, size_t h, size_t c, size_t j, size_t columns, uint8_t* to) const {
     const auto* x = static_cast<const uint8_t*>(a_.x.data);
-    MakePairsAvx2({h < s_.in_h ? x + (b * s_.in_h + h) * s_.in_w * s_.in_c + c : nullptr, s_.in_c,
-                   s_.in_w, channels, a_.x.is_signed, static_cast<uint8_t>(zero_),
-                   size_t{0} - s_.pad_left, grid_, s_.dilation_w, width_, to});
+    lines_.make({h < s_.in_h ? x + (b * s_.in_h + h) * s_.in_w * s_.in_c + c : nullptr, s_.in_c,
+                 s_.in_w, std::min(lines_.channels, s_.in_c - c), a_.x.is_signed,
+                 static_cast<uint8_t>(zero_), j * s_.stride_w - s_.pad_left, grid_, s_.dilation_w,
+                 Width(columns), to});
   }
 
   const QConvArgs& a_;
   const QConvShape& s_;
   const QDepthwiseWeights& w_;
+  const DepthwiseLines& lines_;
   const QOutput& out_;
-  size_t grid_, width_;  // pixels between pairs; pairs of a row
+  size_t grid_, height_;  // pixels between units; rows that a window sees
   int32_t zero_;
-  std::vector<int32_t> offsets_, start_;
+  std::vector<int32_t> start_;
 };
 
 }  // namespace
@@ -85,9 +105,8 @@ void QConvDepthwise(const QConvArgs& a, const QConvWeights& w, const QOutput& ou
   const Depthwise kernel(a, w.channels(), out);
   // parts of an image: several for each thread, so that one whose core is busy with something else
   // takes fewer
-  const size_t fit = DivideUp(s.out_h, std::min(kernel.RowsThatFit(), s.out_h));
   const size_t wanted = threads.count() == 1 ? 1 : DivideUp(4 * threads.count(), s.batch);
-  const size_t parts = std::min(std::max(fit, wanted), DivideUp(s.out_h, 2));
+  const size_t parts = std::min(wanted, DivideUp(s.out_h, 2));
   const auto run = [&](size_t task, size_t) {
     const size_t part = task % parts;
     kernel.Run(task / parts, s.out_h * part / parts, s.out_h * (part + 1) / parts);

@@ -1,7 +1,9 @@
-// Depthwise convolution over channels-last images, in blocks of 16 channels: pairs of neighbouring
-// codes are laid out side by side in 16 bits first, so that each vpmaddwd does two taps.
+// Depthwise convolution over channels-last images, in blocks of channels. Neighbouring codes of a
+// row are laid out side by side first, in the four bytes of a channel that one instruction
+// multiplies and adds up: as pairs in 16 bits for vpmaddwd, or as quads in 8 bits for vpdpbusd.
 #pragma once
 
+#include "mezzo/base/cpu.h"
 #include "mezzo/kernels/qconv/qconv.h"
 
 namespace mezzo {
@@ -10,34 +12,45 @@ namespace mezzo {
 void QConvDepthwise(const QConvArgs& args, const QConvWeights& w, const QOutput& out,
                     const Threads& threads);
 
-// Codes of a row of pixels to pairs: to[32 * i + 2 * c + t] = the code of channel c of pixel
-// first + i * step + t * distance, or `zero` outside [0, pixels).
-struct QPairsOfRow {
+// Some channels of a row of pixels as units: unit i has for each channel of the block the codes of
+// the pixels first + i * step + t * distance, t < taps, or `zero` outside [0, pixels).
+struct QUnitsOfRow {
   const uint8_t* x;         // channel 0 of pixel 0; null: a row outside the image
   size_t pixel;             // bytes from pixel to pixel
-  size_t pixels, channels;  // channels: 1..16
+  size_t pixels, channels;  // channels: 1 up to those of a block
   bool is_signed;           // codes are moved up by 128
   uint8_t zero;             // unsigned
-  size_t first;             // modulo 2^64: 0 or negative
+  size_t first;             // modulo 2^64: it may be negative
   size_t step, distance, count;
-  int16_t* to;
+  uint8_t* to;
 };
-void MakePairsAvx2(const QPairsOfRow& row);
 
-// Output pixels of a row, 16 channels of them.
+// Output pixels of a row, one block of channels of them.
 struct QDepthwiseRow {
-  const int16_t* x;  // pairs of the first pixel's first taps
-  size_t step;       // elements from output pixel to output pixel
+  const uint8_t* x;  // the unit of the first pixel's first taps
+  size_t step;       // bytes from output pixel to output pixel
   size_t count, units;
-  const int32_t* offsets;  // elements to the pairs of each unit
-  const int16_t* w;        // (units, 16, 2)
-  const int32_t* start;    // what the sums of the 16 channels begin with
+  const int32_t* offsets;  // bytes to each unit of a pixel
+  const uint8_t* w;
+  const int32_t* start;  // what the sums of the block's channels begin with
   const QOutput* out;
   size_t channel;   // the first
-  size_t channels;  // 1..16 that are written
+  size_t channels;  // that are written
   char* y;
   size_t y_step;  // bytes from pixel to pixel
 };
-void RunDepthwiseRowAvx2(const QDepthwiseRow& row);
+
+// What an instruction set brings.
+struct DepthwiseLines {
+  size_t taps;      // of a unit: 2 in 16 bits each, or 4 in 8 bits
+  size_t channels;  // of a block
+  // Where in a block a channel's four bytes lie, in units of these.
+  size_t (*place)(size_t channel);
+  void (*make)(const QUnitsOfRow&);
+  void (*run)(const QDepthwiseRow&);
+
+  size_t unit_bytes() const { return 4 * channels; }
+};
+extern const DepthwiseLines kDepthwiseAvx2, kDepthwiseAvx512Vnni;
 
 }  // namespace mezzo

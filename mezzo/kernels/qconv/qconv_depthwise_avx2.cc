@@ -20,7 +20,7 @@ struct Sums {
 
 // kUnits > 0 is the number of units where known.
 template <int kUnits>
-MEZZO_INLINE inline Sums SumsOf(const QDepthwiseRow& r, const int16_t* const (&pixel)[kPixels]) {
+MEZZO_INLINE inline Sums SumsOf(const QDepthwiseRow& r, const uint8_t* const (&pixel)[kPixels]) {
   const size_t units = kUnits ? kUnits : r.units;
   Sums sums;
   Unrolled<kPixels>([&](auto p) MEZZO_INLINE {
@@ -29,11 +29,11 @@ MEZZO_INLINE inline Sums SumsOf(const QDepthwiseRow& r, const int16_t* const (&p
   });
 #pragma GCC unroll 6
   for (size_t u = 0; u < units; ++u) {
-    const __m256i w0 = Load(r.w + 32 * u), w1 = Load(r.w + 32 * u + 16);
+    const __m256i w0 = Load(r.w + 64 * u), w1 = Load(r.w + 64 * u + 32);
     const int32_t offset = r.offsets[u];
     Unrolled<kPixels>([&](auto p) MEZZO_INLINE {
       MultiplyAddAvx2(sums.at[p][0], w0, Load(pixel[p] + offset));
-      MultiplyAddAvx2(sums.at[p][1], w1, Load(pixel[p] + offset + 16));
+      MultiplyAddAvx2(sums.at[p][1], w1, Load(pixel[p] + offset + 32));
     });
   }
   return sums;
@@ -75,7 +75,7 @@ template <bool kUsual, int kUnits>
 void Row(const QDepthwiseRow& r) {
   const OutputAvx2<kUsual> out(*r.out);
   for (size_t i = 0; i < r.count; i += kPixels) {
-    const int16_t* x[kPixels];
+    const uint8_t* x[kPixels];
     char* y[kPixels];
     Unrolled<kPixels>([&](auto p) MEZZO_INLINE {
       const size_t at = std::min(i + p, r.count - 1);  // the last one may be done again
@@ -87,20 +87,16 @@ void Row(const QDepthwiseRow& r) {
   }
 }
 
-}  // namespace
-
-void RunDepthwiseRowAvx2(const QDepthwiseRow& r) {
+void RunRow(const QDepthwiseRow& r) {
   if (OutputAvx2<>::IsUsual(*r.out))
     r.units == 6 ? Row<true, 6>(r) : Row<true, 0>(r);
   else
     Row<false, 0>(r);
 }
 
-namespace {
-
 // Pixels [i, end) of the pairs; kInside: all codes of both are in the image, 16 channels of them.
 template <bool kInside>
-size_t MakePairs(const QPairsOfRow& r, size_t i, size_t end) {
+size_t MakePairs(const QUnitsOfRow& r, size_t i, size_t end) {
   const __m128i flip = _mm_set1_epi8(r.is_signed ? static_cast<char>(0x80) : 0);
   const __m128i zero = _mm_set1_epi8(static_cast<char>(r.zero));
   const auto codes = [&](size_t pixel) MEZZO_INLINE {
@@ -115,25 +111,30 @@ size_t MakePairs(const QPairsOfRow& r, size_t i, size_t end) {
   for (; i < end; ++i) {
     const size_t at = r.first + i * r.step;
     const __m128i a = codes(at), b = codes(at + r.distance);
-    auto* to = reinterpret_cast<__m256i*>(r.to + 32 * i);
+    auto* to = reinterpret_cast<__m256i*>(r.to + 64 * i);
     _mm256_store_si256(to, _mm256_cvtepu8_epi16(_mm_unpacklo_epi8(a, b)));
     _mm256_store_si256(to + 1, _mm256_cvtepu8_epi16(_mm_unpackhi_epi8(a, b)));
   }
   return end;
 }
 
-}  // namespace
-
-void MakePairsAvx2(const QPairsOfRow& r) {
+void MakeRow(const QUnitsOfRow& r) {
   size_t i = 0;
   if (r.x && r.channels == kQPanel && r.pixels > r.distance) {
-    const size_t before = size_t{0} - r.first;  // the padding on the left
+    // the padding on the left, and what lies inside
+    const size_t before = r.first > r.pixels ? size_t{0} - r.first : 0;
     const size_t begin = std::min((before + r.step - 1) / r.step, r.count);
-    const size_t inside = (r.pixels - r.distance - 1 + before) / r.step + 1;
+    const size_t last = r.pixels - r.distance - 1 - r.first;  // modulo 2^64
+    const size_t inside =
+        r.first > r.pixels || r.first + r.distance < r.pixels ? last / r.step + 1 : 0;
     i = MakePairs<false>(r, i, begin);
     i = MakePairs<true>(r, i, std::clamp(inside, begin, r.count));
   }
   MakePairs<false>(r, i, r.count);
 }
+
+}  // namespace
+
+const DepthwiseLines kDepthwiseAvx2{2, kQPanel, [](size_t c) { return c; }, MakeRow, RunRow};
 
 }  // namespace mezzo

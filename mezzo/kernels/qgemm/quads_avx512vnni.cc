@@ -1,5 +1,6 @@
 // AVX512-VNNI: vpdpbusd of 512 bits. A tile keeps up to 24 sums in registers: 6 rows of 64 columns,
 // 8 of 48, 12 of 32 or of 16. Compiled for AVX-512 (CMakeLists.txt).
+#include "mezzo/kernels/qgemm/qgemm_avx512.h"
 #include "mezzo/kernels/qgemm/quads_vnni.h"
 
 namespace mezzo {
@@ -20,21 +21,11 @@ struct Avx512Vnni {
         : [x] "m"(*reinterpret_cast<const int32_t(*)[1]>(codes)));
     return four;
   }
-  MEZZO_INLINE static void Dot(Vector& acc, Vector x, Vector w) {
-    // written out, since g++ 12 moves sums to and fro around the intrinsic
-    asm("vpdpbusd %[w], %[x], %[acc]" : [acc] "+v"(acc) : [x] "v"(x), [w] "v"(w));
-  }
+  MEZZO_INLINE static void Dot(Vector& acc, Vector x, Vector w) { DotAvx512(acc, x, w); }
 };
 
-// PackedAvx2 for 64 codes; codes of a signed type that are never negative are as good unsigned.
-MEZZO_INLINE inline __m512i Packed(__m512i a, __m512i b, __m512i c, __m512i d, int32_t zero,
-                                   int32_t lo) {
-  const __m512i zeros = _mm512_set1_epi16(static_cast<int16_t>(zero));
-  const __m512i least = _mm512_set1_epi8(static_cast<char>(lo));
-  const __m512i ab = _mm512_adds_epi16(_mm512_packs_epi32(a, b), zeros);
-  const __m512i cd = _mm512_adds_epi16(_mm512_packs_epi32(c, d), zeros);
-  const __m512i codes = lo < 0 ? _mm512_max_epi8(_mm512_packs_epi16(ab, cd), least)
-                               : _mm512_max_epu8(_mm512_packus_epi16(ab, cd), least);
+// Packed codes of four vectors, in order.
+MEZZO_INLINE inline __m512i InOrder(__m512i codes) {
   const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
   return _mm512_permutexvar_epi32(order, codes);
 }
@@ -148,7 +139,7 @@ class Stage {
         else
           part[i] = part[i - 1];
       });
-      const __m512i codes = Packed(part[0], part[1], part[2], part[3], zero, lo);
+      const __m512i codes = InOrder(PackedAvx512(part[0], part[1], part[2], part[3], zero, lo));
       char* y = s_.y + (first + r) * s_.y_step;
       Unrolled<rows>([&](auto i) MEZZO_INLINE {
         char* to = y + i * s_.y_step;

@@ -1,0 +1,177 @@
+// Quads of neighbouring pixels' codes for vpdpbusd, 64 channels at once. Within a block the
+// channels lie as unpacking bytes twice leaves them, which packing sums to codes undoes: vector k
+// of four holds channels 16 l + 4 k + i at 4 l + i. Compiled for AVX-512 (CMakeLists.txt).
+#include "mezzo/kernels/qconv/qconv_depthwise.h"
+#include "mezzo/kernels/qgemm/qgemm_avx512.h"
+
+namespace mezzo {
+namespace {
+
+constexpr size_t kChannels = 64;
+
+size_t Place(size_t c) { return c % 16 / 4 * 16 + c / 16 * 4 + c % 4; }
+
+MEZZO_INLINE inline uint64_t Mask(size_t channels) { return ~uint64_t{0} >> (64 - channels); }
+
+// The codes of two neighbouring pixels in turn.
+struct Pair {
+  __m512i lo, hi;
+};
+MEZZO_INLINE inline Pair Interleaved(__m512i a, __m512i b) {
+  return {_mm512_unpacklo_epi8(a, b), _mm512_unpackhi_epi8(a, b)};
+}
+MEZZO_INLINE inline void StoreQuads(Pair ab, Pair cd, uint8_t* to) {
+  auto* v = reinterpret_cast<__m512i*>(to);
+  _mm512_store_si512(v, _mm512_unpacklo_epi16(ab.lo, cd.lo));
+  _mm512_store_si512(v + 1, _mm512_unpackhi_epi16(ab.lo, cd.lo));
+  _mm512_store_si512(v + 2, _mm512_unpacklo_epi16(ab.hi, cd.hi));
+  _mm512_store_si512(v + 3, _mm512_unpackhi_epi16(ab.hi, cd.hi));
+}
+
+void MakeRow(const QUnitsOfRow& r) {
+  const __mmask64 mask = Mask(r.channels);
+  const __m512i flip = _mm512_set1_epi8(r.is_signed ? static_cast<char>(0x80) : 0);
+  const __m512i zero = _mm512_set1_epi8(static_cast<char>(r.zero));
+  const size_t pixels = r.x ? r.pixels : 0;
+  const auto codes = [&](size_t pixel) MEZZO_INLINE {
+    if (pixel >= pixels) return zero;
+    return _mm512_xor_si512(_mm512_maskz_loadu_epi8(mask, r.x + pixel * r.pixel), flip);
+  };
+  uint8_t* to = r.to;
+  size_t at = r.first;
+  if (r.distance == 1 && r.step == 1) {  // a pair serves two quads
+    __m512i last = codes(at + 2);
+    Pair a = Interleaved(codes(at), codes(at + 1)), b = Interleaved(codes(at + 1), last);
+    for (size_t i = 0; i < r.count; ++i, ++at, to += 4 * kChannels) {
+      const __m512i next = codes(at + 3);
+      const Pair c = Interleaved(last, next);
+      StoreQuads(a, c, to);
+      a = b, b = c, last = next;
+    }
+  } else if (r.distance == 1 && r.step == 2) {
+    Pair a = Interleaved(codes(at), codes(at + 1));
+    for (size_t i = 0; i < r.count; ++i, at += 2, to += 4 * kChannels) {
+      const Pair b = Interleaved(codes(at + 2), codes(at + 3));
+      StoreQuads(a, b, to);
+      a = b;
+    }
+  } else {
+    const size_t d = r.distance;
+    for (size_t i = 0; i < r.count; ++i, at += r.step, to += 4 * kChannels)
+      StoreQuads(Interleaved(codes(at), codes(at + d)),
+                 Interleaved(codes(at + 2 * d), codes(at + 3 * d)), to);
+  }
+}
+
+// Four vectors of 16 channels each, of 32 bits, in the order of a block.
+MEZZO_INLINE inline void ToPlaces(__m512i (&v)[4]) {
+  const __m512i a = _mm512_shuffle_i32x4(v[0], v[1], 0x88),
+                b = _mm512_shuffle_i32x4(v[0], v[1], 0xdd);
+  const __m512i c = _mm512_shuffle_i32x4(v[2], v[3], 0x88),
+                d = _mm512_shuffle_i32x4(v[2], v[3], 0xdd);
+  v[0] = _mm512_shuffle_i32x4(a, c, 0x88), v[1] = _mm512_shuffle_i32x4(b, d, 0x88);
+  v[2] = _mm512_shuffle_i32x4(a, c, 0xdd), v[3] = _mm512_shuffle_i32x4(b, d, 0xdd);
+}
+
+// A row's output stage.
+class Stage {
+ public:
+  explicit Stage(const QDepthwiseRow& r)
+      : r_(r),
+        out_(*r.out),
+        mask_(Mask(r.channels)),
+        hi_(_mm512_set1_ps(static_cast<float>(out_.hi - out_.zero_point))) {
+    Load(r.start, start);
+    if (out_.kind != QOutput::Kind::kInt32) Load(out_.scale.data() + r.channel, scale_);
+    if (out_.has_offset) Load(out_.offset.data() + r.channel, offset_);
+  }
+
+  // kUsual: codes without offsets.
+  template <bool kUsual>
+  MEZZO_INLINE void Store(const __m512i (&sums)[4], size_t pixel) const {
+    char* y = r_.y + pixel * r_.y_step;
+    if (!kUsual && out_.ElementSize() == 4) return StoreWords(sums, y);
+    __m512i codes[4];
+    Unrolled<4>([&](auto k) MEZZO_INLINE {
+      codes[k] = _mm512_cvtps_epi32(_mm512_min_ps(Scaled<kUsual>(k, sums[k]), hi_));
+    });
+    _mm512_mask_storeu_epi8(
+        y, mask_, PackedAvx512(codes[0], codes[1], codes[2], codes[3], out_.zero_point, out_.lo));
+  }
+
+  __m512i start[4];
+
+ private:
+  MEZZO_INLINE void Load(const void* from, __m512i (&to)[4]) const {
+    Unrolled<4>([&](auto k) MEZZO_INLINE {
+      to[k] = _mm512_maskz_loadu_epi32(static_cast<__mmask16>(mask_ >> (16 * k)),
+                                       static_cast<const char*>(from) + 64 * k);
+    });
+    ToPlaces(to);
+  }
+  template <bool kUsual>
+  MEZZO_INLINE __m512 Scaled(int k, __m512i sum) const {
+    const __m512 y = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), _mm512_castsi512_ps(scale_[k]));
+    return kUsual || !out_.has_offset ? y : _mm512_add_ps(y, _mm512_castsi512_ps(offset_[k]));
+  }
+  void StoreWords(const __m512i (&sums)[4], char* y) const {
+    __m512i words[4];
+    for (int k = 0; k < 4; ++k)
+      words[k] = out_.kind == QOutput::Kind::kInt32
+                     ? sums[k]
+                     : _mm512_castps_si512(Scaled<false>(k, sums[k]));
+    ToPlaces(words);  // which is its own inverse
+    for (int k = 0; k < 4; ++k)
+      _mm512_mask_storeu_epi32(y + 64 * k, static_cast<__mmask16>(mask_ >> (16 * k)), words[k]);
+  }
+
+  const QDepthwiseRow& r_;
+  const QOutput& out_;
+  uint64_t mask_;
+  __m512 hi_;
+  __m512i scale_[4], offset_[4];
+};
+
+// P pixels from the i-th on. kUnits > 0 is the number of units where known.
+template <bool kUsual, int kUnits, int P>
+MEZZO_INLINE inline void Pixels(const QDepthwiseRow& r, const Stage& stage, size_t i) {
+  __m512i sums[P][4];
+  const uint8_t* x[P];
+  Unrolled<P>([&](auto p) MEZZO_INLINE {
+    x[p] = r.x + (i + p) * r.step;
+    Unrolled<4>([&](auto k) MEZZO_INLINE { sums[p][k] = stage.start[k]; });
+  });
+  const size_t units = kUnits ? kUnits : r.units;
+#pragma GCC unroll 3
+  for (size_t u = 0; u < units; ++u) {
+    const int32_t offset = r.offsets[u];
+    Unrolled<4>([&](auto k) MEZZO_INLINE {
+      const __m512i w = _mm512_load_si512(r.w + 256 * u + 64 * k);
+      Unrolled<P>([&](auto p) MEZZO_INLINE {
+        DotAvx512(sums[p][k], _mm512_load_si512(x[p] + offset + 64 * k), w);
+      });
+    });
+  }
+  Unrolled<P>([&](auto p) MEZZO_INLINE { stage.Store<kUsual>(sums[p], i + p); });
+}
+
+template <bool kUsual, int kUnits>
+void Row(const QDepthwiseRow& r) {
+  constexpr int kPixels = 4;
+  const Stage stage(r);
+  size_t i = 0;
+  for (; i + kPixels <= r.count; i += kPixels) Pixels<kUsual, kUnits, kPixels>(r, stage, i);
+  for (; i < r.count; ++i) Pixels<kUsual, kUnits, 1>(r, stage, i);
+}
+
+void RunRow(const QDepthwiseRow& r) {
+  const QOutput& out = *r.out;
+  if (out.ElementSize() == 4 || out.has_offset) return Row<false, 0>(r);
+  r.units == 3 ? Row<true, 3>(r) : Row<true, 0>(r);
+}
+
+}  // namespace
+
+const DepthwiseLines kDepthwiseAvx512Vnni{4, kChannels, Place, MakeRow, RunRow};
+
+}  // namespace mezzo
