@@ -13,19 +13,11 @@ size_t Place(size_t c) { return c % 16 / 4 * 16 + c / 16 * 4 + c % 4; }
 
 MEZZO_INLINE inline uint64_t Mask(size_t channels) { return ~uint64_t{0} >> (64 - channels); }
 
-// The codes of two neighbouring pixels in turn.
-struct Pair {
-  __m512i lo, hi;
-};
-MEZZO_INLINE inline Pair Interleaved(__m512i a, __m512i b) {
-  return {_mm512_unpacklo_epi8(a, b), _mm512_unpackhi_epi8(a, b)};
-}
-MEZZO_INLINE inline void StoreQuads(Pair ab, Pair cd, uint8_t* to) {
-  auto* v = reinterpret_cast<__m512i*>(to);
-  _mm512_store_si512(v, _mm512_unpacklo_epi16(ab.lo, cd.lo));
-  _mm512_store_si512(v + 1, _mm512_unpackhi_epi16(ab.lo, cd.lo));
-  _mm512_store_si512(v + 2, _mm512_unpacklo_epi16(ab.hi, cd.hi));
-  _mm512_store_si512(v + 3, _mm512_unpackhi_epi16(ab.hi, cd.hi));
+// Of four pixels, given as pairs.
+MEZZO_INLINE inline void StoreQuads(BytePairs ab, BytePairs cd, uint8_t* to) {
+  __m512i quads[4];
+  QuadsAvx512(ab, cd, quads);
+  Unrolled<4>([&](auto k) MEZZO_INLINE { _mm512_store_si512(to + 64 * k, quads[k]); });
 }
 
 void MakeRow(const QUnitsOfRow& r) {
@@ -41,36 +33,26 @@ void MakeRow(const QUnitsOfRow& r) {
   size_t at = r.first;
   if (r.distance == 1 && r.step == 1) {  // a pair serves two quads
     __m512i last = codes(at + 2);
-    Pair a = Interleaved(codes(at), codes(at + 1)), b = Interleaved(codes(at + 1), last);
+    BytePairs a = PairsAvx512(codes(at), codes(at + 1)), b = PairsAvx512(codes(at + 1), last);
     for (size_t i = 0; i < r.count; ++i, ++at, to += 4 * kChannels) {
       const __m512i next = codes(at + 3);
-      const Pair c = Interleaved(last, next);
+      const BytePairs c = PairsAvx512(last, next);
       StoreQuads(a, c, to);
       a = b, b = c, last = next;
     }
   } else if (r.distance == 1 && r.step == 2) {
-    Pair a = Interleaved(codes(at), codes(at + 1));
+    BytePairs a = PairsAvx512(codes(at), codes(at + 1));
     for (size_t i = 0; i < r.count; ++i, at += 2, to += 4 * kChannels) {
-      const Pair b = Interleaved(codes(at + 2), codes(at + 3));
+      const BytePairs b = PairsAvx512(codes(at + 2), codes(at + 3));
       StoreQuads(a, b, to);
       a = b;
     }
   } else {
     const size_t d = r.distance;
     for (size_t i = 0; i < r.count; ++i, at += r.step, to += 4 * kChannels)
-      StoreQuads(Interleaved(codes(at), codes(at + d)),
-                 Interleaved(codes(at + 2 * d), codes(at + 3 * d)), to);
+      StoreQuads(PairsAvx512(codes(at), codes(at + d)),
+                 PairsAvx512(codes(at + 2 * d), codes(at + 3 * d)), to);
   }
-}
-
-// Four vectors of 16 channels each, of 32 bits, in the order of a block.
-MEZZO_INLINE inline void ToPlaces(__m512i (&v)[4]) {
-  const __m512i a = _mm512_shuffle_i32x4(v[0], v[1], 0x88),
-                b = _mm512_shuffle_i32x4(v[0], v[1], 0xdd);
-  const __m512i c = _mm512_shuffle_i32x4(v[2], v[3], 0x88),
-                d = _mm512_shuffle_i32x4(v[2], v[3], 0xdd);
-  v[0] = _mm512_shuffle_i32x4(a, c, 0x88), v[1] = _mm512_shuffle_i32x4(b, d, 0x88);
-  v[2] = _mm512_shuffle_i32x4(a, c, 0xdd), v[3] = _mm512_shuffle_i32x4(b, d, 0xdd);
 }
 
 // A row's output stage.
@@ -107,7 +89,7 @@ class Stage {
       to[k] = _mm512_maskz_loadu_epi32(static_cast<__mmask16>(mask_ >> (16 * k)),
                                        static_cast<const char*>(from) + 64 * k);
     });
-    ToPlaces(to);
+    TransposeLanesAvx512(to);
   }
   template <bool kUsual>
   MEZZO_INLINE __m512 Scaled(int k, __m512i sum) const {
@@ -120,7 +102,7 @@ class Stage {
       words[k] = out_.kind == QOutput::Kind::kInt32
                      ? sums[k]
                      : _mm512_castps_si512(Scaled<false>(k, sums[k]));
-    ToPlaces(words);  // which is its own inverse
+    TransposeLanesAvx512(words);
     for (int k = 0; k < 4; ++k)
       _mm512_mask_storeu_epi32(y + 64 * k, static_cast<__mmask16>(mask_ >> (16 * k)), words[k]);
   }

@@ -26,4 +26,29 @@ MEZZO_INLINE inline __m512i PackedAvx512(__m512i a, __m512i b, __m512i c, __m512
                 : _mm512_max_epu8(_mm512_packus_epi16(ab, cd), least);
 }
 
+// Bytes of four vectors in turn, a quad for each of 64 columns: vector k of the four holds columns
+// 16 l + 4 k + i at 4 l + i. ab and cd: the bytes of the first two in turn, and of the last two.
+struct BytePairs {
+  __m512i lo, hi;
+};
+MEZZO_INLINE inline BytePairs PairsAvx512(__m512i a, __m512i b) {
+  return {_mm512_unpacklo_epi8(a, b), _mm512_unpackhi_epi8(a, b)};
+}
+MEZZO_INLINE inline void QuadsAvx512(BytePairs ab, BytePairs cd, __m512i (&quads)[4]) {
+  quads[0] = _mm512_unpacklo_epi16(ab.lo, cd.lo);
+  quads[1] = _mm512_unpackhi_epi16(ab.lo, cd.lo);
+  quads[2] = _mm512_unpacklo_epi16(ab.hi, cd.hi);
+  quads[3] = _mm512_unpackhi_epi16(ab.hi, cd.hi);
+}
+
+// From this order of 64 columns to theirs, and back: 4 x 4 lanes of 128 bits transposed.
+MEZZO_INLINE inline void TransposeLanesAvx512(__m512i (&v)[4]) {
+  const __m512i a = _mm512_shuffle_i32x4(v[0], v[1], 0x88);
+  const __m512i b = _mm512_shuffle_i32x4(v[0], v[1], 0xdd);
+  const __m512i c = _mm512_shuffle_i32x4(v[2], v[3], 0x88);
+  const __m512i d = _mm512_shuffle_i32x4(v[2], v[3], 0xdd);
+  v[0] = _mm512_shuffle_i32x4(a, c, 0x88), v[1] = _mm512_shuffle_i32x4(b, d, 0x88);
+  v[2] = _mm512_shuffle_i32x4(a, c, 0xdd), v[3] = _mm512_shuffle_i32x4(b, d, 0xdd);
+}
+
 }  // namespace mezzo

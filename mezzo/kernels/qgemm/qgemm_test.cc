@@ -178,6 +178,25 @@ TEST(QQuads, HoldWhatWasPacked) {
   }
 }
 
+// Codes of either sign less one zero point for all, which may exceed a byte.
+TEST(QQuads, TakeAZeroPointForAll) {
+  for (const Isa isa : SupportedIsas()) {
+    const ScopedIsa scoped(isa);
+    unsigned seed = 0;
+    for (const bool is_signed : {false, true})
+      for (const int32_t unsigned_zero : {0, 1, 100, 128, 255})
+        for (const size_t cols : {1, 15, 64, 75}) {
+          const Problem p(1, 21, cols, ++seed);
+          const int32_t zero[] = {unsigned_zero - (is_signed ? 128 : 0)};
+          const QCodes w{p.w.data(), is_signed};
+          const QQuads quads = QQuads::Pack(w, p.depth, cols, cols, 1, zero, 7);
+          for (size_t n = 0; n < cols; ++n)
+            for (size_t k = 0; k < p.depth; ++k)
+              ASSERT_EQ(quads.Column(n)[k], w[k * cols + n] - zero[0]) << Name(isa);
+        }
+  }
+}
+
 TEST(QQuads, OfAvx2KeepTheBoundsOfSixteenBits) {
   const ScopedIsa scoped(Isa::kAvx2);
   for (unsigned seed = 1; seed <= 40; ++seed) {

@@ -34,6 +34,7 @@ MEZZO_INLINE inline __m512i InOrder(__m512i codes) {
 enum class Mode {
   kCodes,     // uint8 without offsets
   kResidual,  // the same, and a residual added
+  kFloat,
   kAnything,
 };
 
@@ -54,6 +55,7 @@ class Stage {
   }
 
   Mode mode() const {
+    if (out_.kind == QOutput::Kind::kFloat) return Mode::kFloat;
     if (out_.kind != QOutput::Kind::kUInt8 || out_.has_offset) return Mode::kAnything;
     return s_.residual ? Mode::kResidual : Mode::kCodes;
   }
@@ -63,6 +65,16 @@ class Stage {
     if constexpr (kMode == Mode::kCodes) {
       StoreCodes<R>(first, out_.zero_point, out_.lo,
                     [&](auto r, auto v) MEZZO_INLINE { return Rounded(Scaled(v, sums.at[r][v])); });
+    } else if constexpr (kMode == Mode::kFloat) {
+      const float* offset = out_.has_offset ? out_.offset.data() + s_.channel : nullptr;
+      Unrolled<R>([&](auto r) MEZZO_INLINE {
+        char* y = s_.y + (first + r) * s_.y_step;
+        Unrolled<V>([&](auto v) MEZZO_INLINE {
+          __m512 value = Scaled(v, sums.at[r][v]);
+          if (offset) value = _mm512_add_ps(value, _mm512_loadu_ps(offset + 16 * v));
+          _mm512_mask_storeu_ps(y + 64 * v, Columns(v), value);
+        });
+      });
     } else {
       StoreCodes<R>(first, s_.residual->params.y_zero, s_.residual->params.lo,
                     [&](auto r, auto v) MEZZO_INLINE {
@@ -71,28 +83,23 @@ class Stage {
     }
   }
 
-  // Anything for sums in memory, a row at a time.
+  // Integers, and codes of any kind, for sums in memory, a row at a time.
   void StoreRow(const __m512i (&sums)[V], size_t row) const {
-    __m512i words[V];
+    if (out_.kind == QOutput::Kind::kInt32) {
+      for (int v = 0; v < V; ++v)
+        _mm512_mask_storeu_epi32(s_.y + row * s_.y_step + 64 * v, Columns(v), sums[v]);
+      return;
+    }
+    __m512i codes[V];
     for (int v = 0; v < V; ++v) {
-      words[v] = sums[v];
-      if (out_.kind == QOutput::Kind::kInt32) continue;
       __m512 value = Scaled(v, sums[v]);
       if (out_.has_offset)
         value = _mm512_add_ps(value, _mm512_loadu_ps(out_.offset.data() + s_.channel + 16 * v));
-      if (out_.kind == QOutput::Kind::kFloat)
-        words[v] = _mm512_castps_si512(value);
-      else
-        words[v] = s_.residual ? Added(row, v, Rounded(value)) : Rounded(value);
-    }
-    if (out_.ElementSize() == 4) {
-      for (int v = 0; v < V; ++v)
-        _mm512_mask_storeu_epi32(s_.y + row * s_.y_step + 64 * v, Columns(v), words[v]);
-      return;
+      codes[v] = s_.residual ? Added(row, v, Rounded(value)) : Rounded(value);
     }
     const int32_t zero = s_.residual ? s_.residual->params.y_zero : out_.zero_point;
     const int32_t lo = s_.residual ? s_.residual->params.lo : out_.lo;
-    StoreCodes<1>(row, zero, lo, [&](auto, auto v) { return words[v]; });
+    StoreCodes<1>(row, zero, lo, [&](auto, auto v) { return codes[v]; });
   }
 
  private:
@@ -197,6 +204,8 @@ void Strip(const QuadStrip& s) {
       return Tiles<Mode::kCodes, V, kRows>(s, stage);
     case Mode::kResidual:
       return Tiles<Mode::kResidual, V, kRows>(s, stage);
+    case Mode::kFloat:
+      return Tiles<Mode::kFloat, V, kRows>(s, stage);
     case Mode::kAnything:
       return Tiles<Mode::kAnything, V, kRows>(s, stage);
   }

@@ -32,6 +32,23 @@ struct Source {
     }
   }
 
+  // Whether QuadOfRowsAvx512 reads them: 255 less 0 would need three quads.
+  bool rows() const {
+    return CurrentIsa() >= Isa::kAvx512Vnni && col_stride == 1 && zero.size() <= 1 &&
+           UnsignedZero() > 0;
+  }
+  int UnsignedZero() const {
+    return (zero.empty() ? 0 : zero[0]) + (std::is_same_v<Code, int8_t> ? 128 : 0);
+  }
+  QuadRowsToPack Rows(size_t k, size_t rows, size_t n, size_t cols) const {
+    return {reinterpret_cast<const uint8_t*>(w) + k * row_stride + n,
+            row_stride,
+            rows,
+            cols,
+            std::is_same_v<Code, int8_t>,
+            static_cast<uint8_t>(UnsignedZero())};
+  }
+
   bool fits() const { return std::is_same_v<Code, int8_t> && zero.empty(); }
 
   // The same as int8, which they must fit, for 4 rows.
@@ -120,6 +137,12 @@ void QQuads::Fill(const Code* w, size_t row_stride, size_t col_stride,
       for (size_t at = 0; at < run_; at += 4) {
         const size_t k = r * run_ + at, rows = std::min<size_t>(4, run_ - at);
         const auto id = static_cast<uint32_t>(r * quads_per_run() + at / 4);
+        if (source.rows()) {
+          alignas(64) int8_t rest[kMaxBytes];
+          if (QuadOfRowsAvx512(source.Rows(k, rows, panel.column, panel.cols), quads.Add(id), rest))
+            std::copy_n(rest, quads.bytes, quads.Add(id));
+          continue;
+        }
         if (source.fits() && rows == 4) {
           source.Take(k, panel.column, panel.cols, quads.Add(id));
           continue;

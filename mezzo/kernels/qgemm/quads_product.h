@@ -55,6 +55,17 @@ extern const QuadLines kQuadLinesAvx2, kQuadLinesAvxVnni, kQuadLinesAvx512Vnni;
 // Those of the last set up to `isa` that has some. Throws UsageError for kPlain.
 const QuadLines& QuadLinesOf(Isa isa);
 
+// Up to four rows of codes, of up to 64 columns.
+struct QuadRowsToPack {
+  const uint8_t* w;
+  size_t row_stride, rows, cols;
+  bool is_signed;
+  uint8_t zero;  // unsigned, > 0
+};
+// Their quad, less the zero point, as far as it fits int8: whole vectors of 16 columns. Whether
+// something is left, which is then written to `rest`.
+bool QuadOfRowsAvx512(const QuadRowsToPack& rows, int8_t* to, int8_t* rest);
+
 // Where the codes of rows [begin, begin + count) lie: fills rows[0, count). It may copy codes into
 // `scratch`, which no other thread uses. Up to 3 codes past the last one of a run are read, and
 // multiplied by zero.

@@ -1,5 +1,6 @@
 // mezzo:QMatMul (lower.h), and ONNX's QLinearMatMul and MatMulInteger, with NumPy's rules for
 // vectors and for broadcasting of batches.
+#include "mezzo/base/cpu.h"
 #include "mezzo/runtime/ops/broadcast.h"
 #include "mezzo/runtime/ops/integer.h"
 
@@ -63,10 +64,23 @@ size_t MatrixOf(const MatMulShape& s, const std::vector<int64_t>& strides, size_
   return static_cast<size_t>(at);
 }
 
-QWeights PackB(const MatMulShape& s, QCodes b, size_t matrix, std::span<const int32_t> zeros) {
+QQuads PackQuads(const MatMulShape& s, QCodes b, std::span<const int32_t> zeros) {
+  const auto [row, col] =
+      s.transpose_b ? std::pair{size_t{1}, s.depth} : std::pair{s.cols, size_t{1}};
+  return QQuads::Pack(b, s.depth, s.cols, row, col, zeros, s.depth);
+}
+
+// f(matrix of b, packed as it is fast to pack and to multiply with once).
+template <class F>
+void WithPackedB(const MatMulShape& s, QCodes b, size_t matrix, std::span<const int32_t> zeros,
+                 const F& f) {
   b.data = static_cast<const uint8_t*>(b.data) + matrix * s.depth * s.cols;
-  return s.transpose_b ? QWeights::Pack(b, s.depth, s.cols, 1, s.depth, zeros)
-                       : QWeights::Pack(b, s.depth, s.cols, s.cols, 1, zeros);
+  if (CurrentIsa() >= Isa::kAvx512Vnni && !s.transpose_b)
+    f(PackQuads(s, b, zeros));
+  else if (s.transpose_b)
+    f(QWeights::Pack(b, s.depth, s.cols, 1, s.depth, zeros));
+  else
+    f(QWeights::Pack(b, s.depth, s.cols, s.cols, 1, zeros));
 }
 
 struct Prepared {
@@ -102,11 +116,14 @@ void Run(OpContext& ctx, const MatMulShape& s, const Tensor& a, std::span<const 
     if (p.weights.cols() == s.cols && p.weights.depth() == s.depth)
       RunMatrix(ctx, s, a_codes, a_zero, p.weights, p.out, 0, y, ctx.threads);
     else
-      RunMatrix(ctx, s, a_codes, a_zero, PackB(s, CodesOf(b), 0, b_zero), p.out, 0, y, ctx.threads);
+      WithPackedB(s, CodesOf(b), 0, b_zero, [&](const auto& w) {
+        RunMatrix(ctx, s, a_codes, a_zero, w, p.out, 0, y, ctx.threads);
+      });
   } else {
     ctx.threads.Each(s.batches(), [&](size_t batch, size_t) {
-      const QWeights w = PackB(s, CodesOf(b), MatrixOf(s, s.b_strides, batch), b_zero);
-      RunMatrix(ctx, s, a_codes, a_zero, w, p.out, batch, y, Threads());
+      WithPackedB(s, CodesOf(b), MatrixOf(s, s.b_strides, batch), b_zero, [&](const auto& w) {
+        RunMatrix(ctx, s, a_codes, a_zero, w, p.out, batch, y, Threads());
+      });
     });
   }
   ctx.out[0] = std::move(y);
@@ -117,9 +134,7 @@ Prepared Prepare(const OpContext& ctx, size_t b_index, const MatMulShape& s,
                  std::span<const int32_t> b_zero, QOutput out) {
   Prepared p{{}, std::move(out)};
   if (!ctx.constant[b_index] || s.batches() != 1) return p;
-  const auto [row, col] =
-      s.transpose_b ? std::pair{size_t{1}, s.depth} : std::pair{s.cols, size_t{1}};
-  p.weights = QQuads::Pack(CodesOf(ctx.in[b_index]), s.depth, s.cols, row, col, b_zero, s.depth);
+  p.weights = PackQuads(s, CodesOf(ctx.in[b_index]), b_zero);
   return p;
 }
 
