@@ -68,7 +68,7 @@ RunnableModel LoadRunnable(const std::string& path, bool fuse) {
   FoldConstants(m.graph);
   for (const Node& node : m.graph.nodes) m.quantized |= node.Is("DequantizeLinear");
   if (m.quantized) m.graph = LowerToIntegers(m.graph, &m.lowered);
-  if (fuse) FuseAdditions(m.graph, &m.lowered);
+  if (fuse) Fuse(m.graph, &m.lowered);
   return m;
 }
 

@@ -1,6 +1,8 @@
 #include "mezzo/runtime/fuse.h"
 
 #include <algorithm>
+#include <cmath>
+#include <span>
 #include <utility>
 
 #include "mezzo/graph/passes.h"
@@ -46,6 +48,13 @@ void MergeSources(LowerReport& report, const std::string& conv, const std::strin
   report.replaced[add] = std::move(sources);
 }
 
+void RemoveNodes(Graph& graph, const std::vector<char>& gone) {
+  std::vector<Node> nodes;
+  for (size_t i = 0; i < graph.nodes.size(); ++i)
+    if (!gone[i]) nodes.push_back(std::move(graph.nodes[i]));
+  graph.nodes = std::move(nodes);
+}
+
 }  // namespace
 
 void FuseAdditions(Graph& graph, LowerReport* report) {
@@ -62,10 +71,50 @@ void FuseAdditions(Graph& graph, LowerReport* report) {
       break;
     }
   }
-  std::vector<Node> nodes;
-  for (size_t i = 0; i < graph.nodes.size(); ++i)
-    if (!gone[i]) nodes.push_back(std::move(graph.nodes[i]));
-  graph.nodes = std::move(nodes);
+  RemoveNodes(graph, gone);
+}
+
+void FuseOffsets(Graph& graph, LowerReport* report) {
+  const Uses uses(graph);
+  std::vector<char> gone(graph.nodes.size(), 0);
+  for (Node& add : graph.nodes) {
+    if (!add.Is("Add")) continue;
+    for (size_t i = 0; i < 2; ++i) {
+      const auto producer = uses.producer.find(add.inputs[i]);
+      const Tensor* offsets = graph.Initializer(add.inputs[1 - i]);
+      if (producer == uses.producer.end() || uses.count(add.inputs[i]) != 1 || !offsets) continue;
+      const Node& product = graph.nodes[producer->second];
+      if (!Is(product, "QMatMul") || product.String("y_type", "uint8") != "float32" ||
+          product.Has("offsets"))
+        continue;
+      const Tensor* b = graph.Initializer(product.inputs[1]);
+      const bool turned = product.Int("transpose_b", 0) != 0;
+      if (!b || b->rank() != 2 || offsets->rank() != 1 || offsets->dtype() != DType::kFloat32 ||
+          offsets->numel() != b->dim(turned ? 0 : 1))
+        continue;
+      const std::span<const float> values = offsets->span<float>();
+      if (!std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v); }))
+        continue;
+      const size_t at = producer->second;
+      if (report) {
+        report->replaced[add.outputs[0]] = {{add.name, add.op_type}};
+        MergeSources(*report, add.inputs[i], add.outputs[0]);
+      }
+      Node made = product;
+      made.attributes["offsets"] = std::vector<float>(values.begin(), values.end());
+      made.outputs = add.outputs;
+      add = std::move(made);
+      gone[at] = 1;
+      break;
+    }
+  }
+  RemoveNodes(graph, gone);
+}
+
+void Fuse(Graph& graph, LowerReport* report) {
+  FuseAdditions(graph, report);
+  FuseOffsets(graph, report);
+  FuseFunctions(graph, report);
 }
 
 }  // namespace mezzo

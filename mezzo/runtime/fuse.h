@@ -1,14 +1,26 @@
-// What follows a product is done while its result is in registers.
+// What can be done on the way from one operator to another is. Results stay the same, bit for bit.
+// `report`, if given, is the lowering's: what nodes stand for is brought up to date.
 #pragma once
 
 #include "mezzo/runtime/lower.h"
 
 namespace mezzo {
 
-// Rewrites a graph that LowerToIntegers made: a QAdd of a QConv's codes, where nobody else reads
-// these, becomes the QConv's input 3 and its attributes add_* (those of the QAdd, the QConv being
-// operand a). Results stay the same, bit for bit. `report`, if given, is the lowering's: what nodes
-// stand for is brought up to date.
+// A QAdd of a QConv's codes, where nobody else reads these, becomes the QConv's input 3 and its
+// attributes add_* (those of the QAdd, the QConv being operand a).
 void FuseAdditions(Graph& graph, LowerReport* report);
+
+// An Add of a constant with a value per column to a QMatMul's floats, where nobody else reads
+// these, becomes the QMatMul's offsets.
+void FuseOffsets(Graph& graph, LowerReport* report);
+
+// Elementwise operators that together compute a function of one float tensor and of numbers, such
+// as x * (Erf(x / sqrt(2)) + 1) / 2, and a QuantizeLinear behind them become
+//   Function(x)   kinds, a, b, constants: the vmath::Steps; rank: of the constants, at most;
+//                 y_type, y_scale, y_zero_point: of codes, if it ends in them
+void FuseFunctions(Graph& graph, LowerReport* report);
+
+// All of them.
+void Fuse(Graph& graph, LowerReport* report);
 
 }  // namespace mezzo

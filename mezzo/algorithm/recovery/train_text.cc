@@ -11,7 +11,7 @@
 #include "mezzo/checkpoint/safetensors.h"
 #include "mezzo/import/llm/adapters.h"
 #include "mezzo/import/llm/shards.h"
-#include "mezzo/kernels/vmath/rows.h"
+#include "mezzo/kernels/vmath/functions.h"
 #include "mezzo/runtime/gradient/gradient.h"
 
 namespace mezzo {
@@ -31,8 +31,8 @@ double LogSum(const float* x, const float* p, int64_t n) {
 double DivergenceOf(const float* x, const float* y, int64_t n, float* p, float* q) {
   std::copy_n(x, n, p);
   std::copy_n(y, n, q);
-  SoftmaxRow(p, n);
-  SoftmaxRow(q, n);
+  vmath::SoftmaxRow(p, p, n);
+  vmath::SoftmaxRow(q, q, n);
   const double sums = LogSum(y, q, n) - LogSum(x, p, n);
   double kl = 0;
   for (int64_t begin = 0; begin < n; begin += 256) {

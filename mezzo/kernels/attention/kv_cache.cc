@@ -6,6 +6,7 @@
 
 #include "mezzo/format/fp8.h"
 #include "mezzo/kernels/sgemm/sgemm.h"
+#include "mezzo/kernels/vmath/functions.h"
 #include "mezzo/kernels/vmath/rows.h"
 
 namespace mezzo {
@@ -121,7 +122,7 @@ void KvCache::AttendBlock(const float* q, int64_t q_stride, int64_t first, int64
   for (int64_t r = 0; r < rows; ++r) {
     float* row = scores + r * stride;
     const int64_t seen = first + r / group + 1;
-    SoftmaxRow(row, seen);
+    vmath::SoftmaxRow(row, row, seen);
     std::fill(row + seen, row + keys, 0.0f);
   }
   const PackedB v = PackedB::View(HeadFloats(values_, kv_head, keys, false, scratch), keys, size,

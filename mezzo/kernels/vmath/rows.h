@@ -16,14 +16,6 @@ inline void RmsNormRow(const float* x, const float* scale, size_t n, float epsil
   if (scale) vmath::Map2(y, scale, y, n, [](vmath::F8 v, vmath::F8 s) { return v * s; });
 }
 
-// Scores to probabilities, in place. Zeros for -infinity behind the last score change nothing.
-inline void SoftmaxRow(float* row, size_t n) {
-  const float top = vmath::MaxOf(row, n, -INFINITY);
-  vmath::Map(row, row, n, [&](vmath::F8 v) { return vmath::Exp(v - top); });
-  const vmath::F8 scale = vmath::Splat(static_cast<float>(1 / vmath::SumOf(row, n)));
-  vmath::Map(row, row, n, [&](vmath::F8 v) { return v * scale; });
-}
-
 // (a, b) to (cos a - sin b, sin a + cos b) for the two halves of x; x may be y.
 inline void RotateHalves(const float* x, const float* cos, const float* sin, size_t half,
                          float* y) {

@@ -24,6 +24,10 @@ using Vec = typename VecOf<T>::type;  // 32 bytes of T
 using F8 = Vec<float>;
 using I8 = Vec<int32_t>;
 
+#if defined(__AVX512F__)
+typedef float F16 __attribute__((vector_size(64)));
+#endif
+
 template <class T>
 Vec<T> Load(const T* x) {
   Vec<T> v;
@@ -93,13 +97,43 @@ inline F8 RoundEven(F8 x) {
   return x;
 #endif
 }
-inline F8 Abs(F8 x) { return (F8)((I8)x & 0x7fffffff); }
+// What follows is for vectors of any length; bits of V as integers.
+template <class V>
+using IntegersOf = decltype(V{} < V{});
+template <class V>
+V Constant(float x) {
+  return x - V{};
+}
+// a * b + c, rounded once.
+inline F8 Fma(F8 a, F8 b, F8 c) {
+#if defined(__FMA__)
+  return _mm256_fmadd_ps(a, b, c);
+#else
+  for (int i = 0; i < 8; ++i) a[i] = __builtin_fmaf(a[i], b[i], c[i]);
+  return a;
+#endif
+}
+#if defined(__AVX512F__)
+inline F16 Fma(F16 a, F16 b, F16 c) { return _mm512_fmadd_ps(a, b, c); }
+#endif
+template <class V>
+V Abs(V x) {
+  return (V)((IntegersOf<V>)x & 0x7fffffff);
+}
 // The magnitude of x with the sign of s.
-inline F8 CopySign(F8 x, F8 s) {
-  return (F8)(((I8)x & 0x7fffffff) | ((I8)s & static_cast<int32_t>(0x80000000)));
+template <class V>
+V CopySign(V x, V s) {
+  using I = IntegersOf<V>;
+  return (V)(((I)x & 0x7fffffff) | ((I)s & static_cast<int32_t>(0x80000000)));
 }
 // NaN in either argument gives NaN.
-inline F8 Max(F8 a, F8 b) { return ((a > b) | (a != a)) ? a : b; }
-inline F8 Min(F8 a, F8 b) { return ((a < b) | (a != a)) ? a : b; }
+template <class V>
+V Max(V a, V b) {
+  return ((a > b) | (a != a)) ? a : b;
+}
+template <class V>
+V Min(V a, V b) {
+  return ((a < b) | (a != a)) ? a : b;
+}
 
 }  // namespace mezzo::vmath

@@ -1,5 +1,6 @@
-// Elementary functions of eight floats at once, the same bits on every machine: only + - * / and
-// comparisons are used. NaN gives NaN. Coefficients are least-maximum fits made for this file.
+// Elementary functions of several floats at once, the same bits on every machine and for vectors of
+// any length: only + - * /, fused multiply-adds and comparisons are used. NaN gives NaN.
+// Coefficients are least-maximum fits made for this file.
 #pragma once
 
 #include "mezzo/kernels/vmath/vector.h"
@@ -7,64 +8,74 @@
 namespace mezzo::vmath {
 
 // c[0] + c[1] x + c[2] x^2 + ...
-template <size_t N>
-inline F8 Polynomial(F8 x, const float (&c)[N]) {
-  F8 y = Splat(c[N - 1]);
+template <class V, size_t N>
+V Polynomial(V x, const float (&c)[N]) {
+  V y = Constant<V>(c[N - 1]);
 #pragma GCC unroll 16
-  for (int i = static_cast<int>(N) - 2; i >= 0; --i) y = y * x + c[i];
+  for (int i = static_cast<int>(N) - 2; i >= 0; --i) y = Fma(y, x, Constant<V>(c[i]));
   return y;
 }
 
 // e^x within 2 ulp; subnormal results too.
-inline F8 Exp(F8 x) {
+template <class V>
+V Exp(V x) {
+  using I = IntegersOf<V>;
   constexpr float kLog2E = 1.44269504f, kLn2High = 0.693359375f, kLn2Low = -2.12194440e-4f;
-  const F8 clamped = x > 89.0f ? Splat(89.0f) : x < -104.0f ? Splat(-104.0f) : x;
-  const F8 n = RoundEven(clamped * kLog2E);
-  const F8 r = (clamped - n * kLn2High) - n * kLn2Low;
-  const F8 p = Polynomial(r, {0.5f, 0.16666518f, 0.041666206f, 0.0083689084f, 0.0013950522f});
+  constexpr float kToInteger = 0x1.8p23f;  // adding it rounds
+  const V clamped = x > 89.0f ? Constant<V>(89.0f) : x < -104.0f ? Constant<V>(-104.0f) : x;
+  const V n = (clamped * kLog2E + kToInteger) - kToInteger;
+  const V r = Fma(n, Constant<V>(-kLn2Low), Fma(n, Constant<V>(-kLn2High), clamped));
+  const V p = Polynomial(r, {0.5f, 0.16666518f, 0.041666206f, 0.0083689084f, 0.0013950522f});
   // NaN must not reach the conversion to integers
-  const I8 e = __builtin_convertvector(x == x ? n : Splat(0.0f), I8);
+  const I e = __builtin_convertvector(x == x ? n : V{}, I);
   // 2^n in two factors, as n runs from -150 to 128
-  const I8 half = e >> 1;
-  const F8 scale1 = (F8)((half + 127) << 23), scale2 = (F8)((e - half + 127) << 23);
-  return (1.0f + (r + r * r * p)) * scale1 * scale2;
+  const I half = e >> 1;
+  const V scale1 = (V)((half + 127) << 23), scale2 = (V)((e - half + 127) << 23);
+  return (1.0f + Fma(r * r, p, r)) * scale1 * scale2;
 }
 
 // 1 / (1 + e^-x) within 3 ulp.
-inline F8 Sigmoid(F8 x) {
-  const F8 z = Exp(-Abs(x));
-  const F8 s = 1.0f / (1.0f + z);
+template <class V>
+V Sigmoid(V x) {
+  const V z = Exp(-Abs(x));
+  const V s = 1.0f / (1.0f + z);
   return x >= 0.0f ? s : z * s;
 }
 
 // Within 3 ulp.
-inline F8 Tanh(F8 x) {
-  const F8 a = Abs(x), s = x * x;
-  const F8 p =
+template <class V>
+V Tanh(V x) {
+  const V a = Abs(x), s = x * x;
+  const V p =
       Polynomial(s, {-0.33333284f, 0.13331491f, -0.053743497f, 0.020650579f, -0.005717037f});
-  const F8 small = CopySign(x + x * s * p, x);  // -0 stays -0
-  const F8 large = CopySign(1.0f - 2.0f / (Exp(a + a) + 1.0f), x);
+  const V small = CopySign(Fma(x * s, p, x), x);  // -0 stays -0
+  const V large = CopySign(1.0f - 2.0f / (Exp(a + a) + 1.0f), x);
   return a < 0.625f ? small : x == x ? large : x;
 }
 
 // Within 3 ulp: x P(x^2) up to 1, then 1 - e^-Q(|x|).
-inline F8 Erf(F8 x) {
-  const F8 a = Abs(x), s = x * x;
-  const F8 p = Polynomial(s, {-1.1817616e-09f, -0.37612626f, 0.112836f, -0.026854444f,
-                              0.0051895352f, -0.00080208411f, 7.8891193e-05f});
-  const F8 small = CopySign(x * 1.12837917f + x * p, x);
-  const F8 t = a < 3.95f ? a : Splat(3.95f);
-  const F8 q = Polynomial(t, {-0.00018846767f, 1.1295803f, 0.63321638f, 0.1084221f, -0.025210341f,
-                              0.0042052856f, -0.00044147289f, 2.1697637e-05f});
-  const F8 large = CopySign(1.0f - Exp(-q), x);
+template <class V>
+V Erf(V x) {
+  const V a = Abs(x), s = x * x;
+  const V p = Polynomial(s, {-1.1817616e-09f, -0.37612626f, 0.112836f, -0.026854444f, 0.0051895352f,
+                             -0.00080208411f, 7.8891193e-05f});
+  const V small = CopySign(Fma(x, p, x * 1.12837917f), x);
+  const V t = a < 3.95f ? a : Constant<V>(3.95f);
+  const V q = Polynomial(t, {-0.00018846767f, 1.1295803f, 0.63321638f, 0.1084221f, -0.025210341f,
+                             0.0042052856f, -0.00044147289f, 2.1697637e-05f});
+  const V large = CopySign(1.0f - Exp(-q), x);
   return a < 1.0f ? small : x == x ? large : x;
 }
 
 // x Phi(x), the exact form.
-inline F8 Gelu(F8 x) { return 0.5f * x * (1.0f + Erf(x * 0.70710678f)); }
+template <class V>
+V Gelu(V x) {
+  return 0.5f * x * (1.0f + Erf(x * 0.70710678f));
+}
 
 // The form with tanh.
-inline F8 GeluTanh(F8 x) {
+template <class V>
+V GeluTanh(V x) {
   return 0.5f * x * (1.0f + Tanh(0.79788456f * (x + 0.044715f * x * x * x)));
 }
 

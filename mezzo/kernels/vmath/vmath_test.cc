@@ -36,10 +36,11 @@ double WorstUlps(float lo, float hi, const F& f, const Exact& exact) {
 }
 
 TEST(VMath, StaysWithinItsUlps) {
-  EXPECT_LE(WorstUlps(1e-30f, 88.7f, Exp, [](double x) { return std::exp(x); }), 2);
-  EXPECT_LE(WorstUlps(1e-30f, 80.0f, Sigmoid, [](double x) { return 1 / (1 + std::exp(-x)); }), 3);
-  EXPECT_LE(WorstUlps(1e-30f, 20.0f, Tanh, [](double x) { return std::tanh(x); }), 3);
-  EXPECT_LE(WorstUlps(1e-30f, 10.0f, Erf, [](double x) { return std::erf(x); }), 3);
+  EXPECT_LE(WorstUlps(1e-30f, 88.7f, Exp<F8>, [](double x) { return std::exp(x); }), 2);
+  EXPECT_LE(WorstUlps(1e-30f, 80.0f, Sigmoid<F8>, [](double x) { return 1 / (1 + std::exp(-x)); }),
+            3);
+  EXPECT_LE(WorstUlps(1e-30f, 20.0f, Tanh<F8>, [](double x) { return std::tanh(x); }), 3);
+  EXPECT_LE(WorstUlps(1e-30f, 10.0f, Erf<F8>, [](double x) { return std::erf(x); }), 3);
 }
 
 TEST(VMath, HandlesTheExtremes) {
@@ -67,7 +68,7 @@ TEST(VMath, MapDoesNotDependOnPositionAndStopsAtTheEnd) {
   for (size_t n = 0; n < 40; ++n) {
     std::vector<float> x(n), y(n + 1, 7.0f);
     for (size_t i = 0; i < n; ++i) x[i] = 0.37f * static_cast<float>(i % 5) - 0.7f;
-    Map(x.data(), y.data(), n, Exp);
+    Map(x.data(), y.data(), n, Exp<F8>);
     EXPECT_EQ(y[n], 7.0f);
     for (size_t i = 5; i < n; ++i) EXPECT_EQ(y[i], y[i % 5]);
   }

@@ -20,11 +20,11 @@ struct ReluOp {
 };
 
 struct SigmoidOp {
-  F8 operator()(F8 x) const { return vmath::Sigmoid(x); }
+  static constexpr auto kStep = vmath::Step::Kind::kSigmoid;
   double operator()(double x) const { return 1 / (1 + std::exp(-x)); }
 };
 struct TanhOp {
-  F8 operator()(F8 x) const { return vmath::Tanh(x); }
+  static constexpr auto kStep = vmath::Step::Kind::kTanh;
   double operator()(double x) const { return std::tanh(x); }
 };
 

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "mezzo/kernels/sgemm/sgemm.h"
+#include "mezzo/kernels/vmath/functions.h"
 #include "mezzo/kernels/vmath/rows.h"
 #include "mezzo/runtime/ops/families.h"
 #include "mezzo/runtime/ops/float_io.h"
@@ -133,7 +134,7 @@ void FinishRow(const Job& j, int64_t b, int64_t h, int64_t i, float* row, float*
   for (int64_t k = 0; k < keys; ++k) row[k] = bias[k] == kMasked ? kMasked : row[k] + bias[k];
   show(kBiased);
   if (any)
-    SoftmaxRow(row, keys);
+    vmath::SoftmaxRow(row, row, keys);
   else
     std::fill(row, row + keys, 0.0f);
   show(kSoftmax);

@@ -44,11 +44,11 @@ struct SqrtOp {
   double operator()(double x) const { return std::sqrt(x); }
 };
 struct ExpOp {
-  F8 operator()(F8 x) const { return vmath::Exp(x); }
+  static constexpr auto kStep = vmath::Step::Kind::kExp;
   double operator()(double x) const { return std::exp(x); }
 };
 struct ErfOp {
-  F8 operator()(F8 x) const { return vmath::Erf(x); }
+  static constexpr auto kStep = vmath::Step::Kind::kErf;
   double operator()(double x) const { return std::erf(x); }
 };
 struct ReciprocalOp {

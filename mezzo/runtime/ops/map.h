@@ -1,6 +1,7 @@
 // Elementwise operators as functors: unary ones over real numbers, binary ones over any type.
 #pragma once
 
+#include "mezzo/kernels/vmath/functions.h"
 #include "mezzo/kernels/vmath/vmath.h"
 #include "mezzo/runtime/ops/broadcast.h"
 
@@ -15,11 +16,14 @@ F MakeFunctor(const Node& node) {
     return F{};
 }
 
-// y[i] = f(x[i]) for n floats or doubles. Floats take the functor's form for vectors, if it has
-// one, else the form for double, rounded.
+// y[i] = f(x[i]) for n floats or doubles. Floats take the step that the functor names, or its form
+// for vectors, if it has one, else the form for double, rounded.
 template <class T, class F>
 void MapReal(const T* x, T* y, size_t n, const F& f) {
-  if constexpr (std::is_same_v<T, float> && std::is_invocable_v<const F&, vmath::F8>)
+  if constexpr (std::is_same_v<T, float> && requires { F::kStep; }) {
+    const vmath::Step step{F::kStep};
+    vmath::RunSteps({&step, 1}, x, y, n);
+  } else if constexpr (std::is_same_v<T, float> && std::is_invocable_v<const F&, vmath::F8>)
     vmath::Map(x, y, n, f);
   else
     for (size_t i = 0; i < n; ++i) y[i] = static_cast<T>(f(static_cast<double>(x[i])));

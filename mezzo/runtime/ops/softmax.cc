@@ -2,6 +2,7 @@
 #include <cmath>
 #include <limits>
 
+#include "mezzo/kernels/vmath/functions.h"
 #include "mezzo/kernels/vmath/vmath.h"
 #include "mezzo/runtime/ops/families.h"
 #include "mezzo/runtime/ops/strided_copy.h"
@@ -14,10 +15,7 @@ using vmath::F8;
 constexpr float kLowest = -std::numeric_limits<float>::infinity();
 
 void SoftmaxRow(const float* x, float* y, int64_t n) {
-  const float top = vmath::MaxOf(x, n, kLowest);
-  vmath::Map(x, y, n, [&](F8 v) { return vmath::Exp(v - top); });
-  const auto scale = static_cast<float>(1 / vmath::SumOf(y, n));
-  vmath::Map(y, y, n, [&](F8 v) { return v * scale; });
+  vmath::SoftmaxRow(x, y, static_cast<size_t>(n));
 }
 void SoftmaxRow(const double* x, double* y, int64_t n) {
   const double top = *std::max_element(x, x + n);

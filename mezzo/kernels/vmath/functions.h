@@ -1,0 +1,36 @@
+// Functions of many floats, by the formulas of vmath.h, in the widest vectors that the processor
+// has: the same bits with all of them.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace mezzo::vmath {
+
+// One operation of a function of x. Operands: 0 is x, i > 0 the result of step i - 1, kConstant the
+// step's own constant. Those of one operand leave b alone.
+struct Step {
+  enum class Kind : uint8_t { kAdd, kSub, kMul, kDiv, kErf, kExp, kSigmoid, kTanh, kSqrt, kNeg };
+  static constexpr uint8_t kConstant = 255;
+
+  Kind kind;
+  uint8_t a = 0, b = 0;
+  float constant = 0;
+};
+inline constexpr size_t kMaxSteps = 16;
+
+// y[i] = the last step's result for x[i]; 1..kMaxSteps steps. y may be x.
+void RunSteps(std::span<const Step> steps, const float* x, float* y, size_t n);
+
+// Scores to probabilities; y may be x. Zeros for -infinity behind the last score change nothing.
+void SoftmaxRow(const float* x, float* y, size_t n);
+
+// What an instruction set brings.
+struct FunctionLines {
+  void (*steps)(const Step* steps, size_t count, const float* x, float* y, size_t n);
+  void (*softmax)(const float* x, float* y, size_t n);
+};
+extern const FunctionLines kFunctionsAvx2, kFunctionsAvx512;
+
+}  // namespace mezzo::vmath

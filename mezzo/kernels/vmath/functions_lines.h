@@ -1,0 +1,135 @@
+// The loops of functions.h for vectors V of floats. Instantiated with V = F16 only in a file that
+// is compiled for AVX-512.
+#pragma once
+
+#include "mezzo/kernels/vmath/functions.h"
+#include "mezzo/kernels/vmath/vmath.h"
+
+namespace mezzo::vmath {
+
+template <class V>
+struct Lines {
+  static constexpr size_t kLanes = sizeof(V) / sizeof(float), kBlock = 256;
+
+  static V LoadAt(const float* x) {
+    V v;
+    __builtin_memcpy(&v, x, sizeof(v));
+    return v;
+  }
+  static void StoreAt(float* y, V v) { __builtin_memcpy(y, &v, sizeof(v)); }
+  static V SqrtOf(V x) {
+    for (size_t i = 0; i < kLanes; ++i) x[i] = __builtin_sqrtf(x[i]);
+    return x;
+  }
+
+  // y[i] = f(a[i], b[i]) for whole vectors; no b or no a: the constant.
+  template <class F>
+  static void Apply2(const float* a, const float* b, float constant, float* y, size_t n,
+                     const F& f) {
+    const V c = Constant<V>(constant);
+    if (a && b)
+      for (size_t i = 0; i < n; i += kLanes) StoreAt(y + i, f(LoadAt(a + i), LoadAt(b + i)));
+    else if (a)
+      for (size_t i = 0; i < n; i += kLanes) StoreAt(y + i, f(LoadAt(a + i), c));
+    else
+      for (size_t i = 0; i < n; i += kLanes) StoreAt(y + i, f(c, LoadAt(b + i)));
+  }
+  template <class F>
+  static void Apply(const float* a, float* y, size_t n, const F& f) {
+    for (size_t i = 0; i < n; i += kLanes) StoreAt(y + i, f(LoadAt(a + i)));
+  }
+
+  static void RunStep(const Step& s, const float* a, const float* b, float* y, size_t n) {
+    using Kind = Step::Kind;
+    switch (s.kind) {
+      case Kind::kAdd:
+        return Apply2(a, b, s.constant, y, n, [](V u, V v) { return u + v; });
+      case Kind::kSub:
+        return Apply2(a, b, s.constant, y, n, [](V u, V v) { return u - v; });
+      case Kind::kMul:
+        return Apply2(a, b, s.constant, y, n, [](V u, V v) { return u * v; });
+      case Kind::kDiv:
+        return Apply2(a, b, s.constant, y, n, [](V u, V v) { return u / v; });
+      case Kind::kErf:
+        return Apply(a, y, n, [](V v) { return Erf(v); });
+      case Kind::kExp:
+        return Apply(a, y, n, [](V v) { return Exp(v); });
+      case Kind::kSigmoid:
+        return Apply(a, y, n, [](V v) { return Sigmoid(v); });
+      case Kind::kTanh:
+        return Apply(a, y, n, [](V v) { return Tanh(v); });
+      case Kind::kSqrt:
+        return Apply(a, y, n, [](V v) { return SqrtOf(v); });
+      case Kind::kNeg:
+        return Apply(a, y, n, [](V v) { return -v; });
+    }
+  }
+
+  // Blocks whose results of all steps stay in the first-level cache; a tail is padded with zeros.
+  static void Run(const Step* steps, size_t count, const float* x, float* y, size_t n) {
+    alignas(64) float tail[kBlock], results[kMaxSteps][kBlock];
+    for (size_t at = 0; at < n; at += kBlock) {
+      const size_t m = n - at < kBlock ? n - at : kBlock;
+      const size_t whole = (m + kLanes - 1) / kLanes * kLanes;
+      const float* from = x + at;
+      if (whole != m) {
+        __builtin_memset(tail, 0, sizeof(tail));
+        __builtin_memcpy(tail, from, m * sizeof(float));
+        from = tail;
+      }
+      const auto operand = [&](uint8_t i) {
+        return i == Step::kConstant ? nullptr : i == 0 ? from : results[i - 1];
+      };
+      for (size_t s = 0; s < count; ++s) {
+        float* to = s + 1 == count && whole == m ? y + at : results[s];
+        RunStep(steps[s], operand(steps[s].a), operand(steps[s].b), to, whole);
+      }
+      if (whole != m) __builtin_memcpy(y + at, results[count - 1], m * sizeof(float));
+    }
+  }
+
+  // y[i] = f(x[i]), a tail padded with zeros.
+  template <class F>
+  static void Map(const float* x, float* y, size_t n, const F& f) {
+    size_t i = 0;
+    for (; i + kLanes <= n; i += kLanes) StoreAt(y + i, f(LoadAt(x + i)));
+    if (i == n) return;
+    V v{};
+    __builtin_memcpy(&v, x + i, (n - i) * sizeof(float));
+    v = f(v);
+    __builtin_memcpy(y + i, &v, (n - i) * sizeof(float));
+  }
+
+  // The sum in the order of vmath.h's SumOf: eight floats at a time to doubles.
+  static double Sum(const float* x, size_t n) {
+    typedef float Eight __attribute__((vector_size(32)));
+    typedef double Sums __attribute__((vector_size(64)));
+    Sums sum = {};
+    Eight v;
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+      __builtin_memcpy(&v, x + i, sizeof(v));
+      sum += __builtin_convertvector(v, Sums);
+    }
+    v = Eight{};
+    __builtin_memcpy(&v, x + i, (n - i) * sizeof(float));
+    sum += __builtin_convertvector(v, Sums);
+    return ((sum[0] + sum[4]) + (sum[2] + sum[6])) + ((sum[1] + sum[5]) + (sum[3] + sum[7]));
+  }
+
+  static void Softmax(const float* x, float* y, size_t n) {
+    V most = Constant<V>(-__builtin_inff());
+    size_t i = 0;
+    for (; i + kLanes <= n; i += kLanes) most = Max(most, LoadAt(x + i));
+    float top = i < n ? x[i] : most[0];
+    for (; i < n; ++i) top = x[i] > top || x[i] != x[i] ? x[i] : top;
+    for (size_t k = 0; k < kLanes; ++k) top = most[k] > top || most[k] != most[k] ? most[k] : top;
+    Map(x, y, n, [&](V v) { return Exp(v - top); });
+    const float scale = static_cast<float>(1 / Sum(y, n));
+    Map(y, y, n, [&](V v) { return v * scale; });
+  }
+
+  static constexpr FunctionLines kTable{Run, Softmax};
+};
+
+}  // namespace mezzo::vmath

@@ -1,0 +1,94 @@
+#include "mezzo/kernels/vmath/functions.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <random>
+#include <vector>
+
+#include "mezzo/base/cpu.h"
+#include "mezzo/kernels/vmath/vmath.h"
+
+namespace mezzo::vmath {
+namespace {
+
+using Kind = Step::Kind;
+
+std::vector<float> Random(size_t n) {
+  std::mt19937 rng(static_cast<unsigned>(n));
+  std::normal_distribution<float> normal(0, 3);
+  std::vector<float> x(n);
+  for (float& v : x) v = normal(rng);
+  if (n > 2) x[n / 2] = -0.0f, x[n - 1] = 40.0f;
+  return x;
+}
+
+bool SameBits(const std::vector<float>& a, const std::vector<float>& b) {
+  return std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
+// x / sqrt(2) -> Erf -> + 1 -> * x -> * 0.5, as exporters write it, and the same by single maps.
+TEST(RunSteps, EqualsOneMapAfterAnotherOnAllSets) {
+  const std::vector<Step> gelu = {{Kind::kDiv, 0, Step::kConstant, 1.41421354f},
+                                  {Kind::kErf, 1},
+                                  {Kind::kAdd, 2, Step::kConstant, 1.0f},
+                                  {Kind::kMul, 0, 3},
+                                  {Kind::kMul, Step::kConstant, 4, 0.5f}};
+  for (const size_t n : {1, 7, 8, 15, 16, 17, 255, 256, 257, 1000}) {
+    const std::vector<float> x = Random(n);
+    std::vector<float> want(n);
+    Map(x.data(), want.data(), n, [](F8 v) { return 0.5f * (v * (Erf(v / 1.41421354f) + 1.0f)); });
+    for (const Isa isa : SupportedIsas()) {
+      const ScopedIsa scoped(isa);
+      std::vector<float> got = x;
+      RunSteps(gelu, got.data(), got.data(), n);
+      EXPECT_TRUE(SameBits(got, want)) << n << " " << Name(isa);
+    }
+  }
+}
+
+TEST(RunSteps, EveryKindEqualsItsFormula) {
+  const std::vector<float> x = Random(100);
+  const auto expect = [&](Step step, auto f) {
+    std::vector<float> want(x.size()), got(x.size());
+    Map(x.data(), want.data(), x.size(), f);
+    for (const Isa isa : SupportedIsas()) {
+      const ScopedIsa scoped(isa);
+      RunSteps({&step, 1}, x.data(), got.data(), x.size());
+      for (size_t i = 0; i < x.size(); ++i)
+        EXPECT_TRUE(got[i] == want[i] || (std::isnan(got[i]) && std::isnan(want[i])))
+            << static_cast<int>(step.kind) << " of " << x[i];
+    }
+  };
+  expect({Kind::kAdd, 0, 0}, [](F8 v) { return v + v; });
+  expect({Kind::kSub, Step::kConstant, 0, 2.0f}, [](F8 v) { return 2.0f - v; });
+  expect({Kind::kMul, 0, 0}, [](F8 v) { return v * v; });
+  expect({Kind::kDiv, Step::kConstant, 0, 2.0f}, [](F8 v) { return 2.0f / v; });
+  expect({Kind::kErf}, Erf<F8>);
+  expect({Kind::kExp}, Exp<F8>);
+  expect({Kind::kSigmoid}, Sigmoid<F8>);
+  expect({Kind::kTanh}, Tanh<F8>);
+  expect({Kind::kSqrt}, Sqrt);
+  expect({Kind::kNeg}, [](F8 v) { return -v; });
+}
+
+TEST(SoftmaxRow, IsTheSameOnAllSets) {
+  for (const size_t n : {1, 3, 8, 13, 16, 31, 128, 1000}) {
+    const std::vector<float> x = Random(n);
+    std::vector<float> want(n);
+    const float top = MaxOf(x.data(), n, -INFINITY);
+    Map(x.data(), want.data(), n, [&](F8 v) { return Exp(v - top); });
+    const auto scale = static_cast<float>(1 / SumOf(want.data(), n));
+    Map(want.data(), want.data(), n, [&](F8 v) { return v * scale; });
+    for (const Isa isa : SupportedIsas()) {
+      const ScopedIsa scoped(isa);
+      std::vector<float> got = x;
+      SoftmaxRow(got.data(), got.data(), n);
+      EXPECT_TRUE(SameBits(got, want)) << n << " " << Name(isa);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace mezzo::vmath

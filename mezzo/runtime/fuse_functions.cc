@@ -1,0 +1,176 @@
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <set>
+
+#include "mezzo/graph/passes.h"
+#include "mezzo/kernels/vmath/functions.h"
+#include "mezzo/runtime/fuse.h"
+
+namespace mezzo {
+namespace {
+
+using Kind = vmath::Step::Kind;
+
+std::optional<Kind> KindOf(const Node& node) {
+  static const std::map<std::string, Kind> kKinds = {
+      {"Add", Kind::kAdd},         {"Sub", Kind::kSub},  {"Mul", Kind::kMul}, {"Div", Kind::kDiv},
+      {"Erf", Kind::kErf},         {"Exp", Kind::kExp},  {"Neg", Kind::kNeg}, {"Sqrt", Kind::kSqrt},
+      {"Sigmoid", Kind::kSigmoid}, {"Tanh", Kind::kTanh}};
+  const auto it = node.domain.empty() ? kKinds.find(node.op_type) : kKinds.end();
+  return it == kKinds.end() ? std::nullopt : std::optional(it->second);
+}
+
+// Nodes that together compute a function of one value.
+struct Region {
+  std::set<size_t> nodes;
+  std::string x;           // empty: no value yet
+  bool has_float = false;  // a constant says that all are of type float
+};
+
+class Regions {
+ public:
+  explicit Regions(Graph& graph) : graph_(graph), uses_(graph) {
+    for (size_t i = 0; i < graph.nodes.size(); ++i)
+      if (std::optional<Region> r = RegionOf(i)) of_[i] = std::move(*r);
+  }
+
+  // The steps of a region, which ends with its last node.
+  void WriteSteps(const Region& region, Node& made) const {
+    std::map<std::string, int64_t> index{{region.x, 0}};
+    std::vector<int64_t> kinds, a, b;
+    std::vector<float> constants;
+    int64_t rank = 0;
+    for (const size_t i : region.nodes) {
+      const Node& node = graph_.nodes[i];
+      int64_t operands[2] = {0, 0};
+      float constant = 0;
+      for (size_t k = 0; k < node.inputs.size(); ++k) {
+        if (const Tensor* c = graph_.Initializer(node.inputs[k])) {
+          operands[k] = vmath::Step::kConstant;
+          constant = c->data<float>()[0];
+          rank = std::max(rank, static_cast<int64_t>(c->rank()));
+        } else {
+          operands[k] = index.at(node.inputs[k]);
+        }
+      }
+      kinds.push_back(static_cast<int64_t>(*KindOf(node)));
+      a.push_back(operands[0]), b.push_back(operands[1]);
+      constants.push_back(constant);
+      index[node.outputs[0]] = static_cast<int64_t>(kinds.size());
+    }
+    made.attributes = {
+        {"kinds", kinds}, {"a", a}, {"b", b}, {"constants", constants}, {"rank", rank}};
+  }
+
+  const std::map<size_t, Region>& all() const { return of_; }
+  const Uses& uses() const { return uses_; }
+
+ private:
+  bool IsNumber(const std::string& value) const {
+    const Tensor* t = graph_.Initializer(value);
+    return t && t->dtype() == DType::kFloat32 && t->numel() == 1 && t->rank() <= 1;
+  }
+
+  // The largest region that ends with node i.
+  std::optional<Region> RegionOf(size_t i) const {
+    const Node& node = graph_.nodes[i];
+    if (!KindOf(node) || node.outputs.size() != 1) return std::nullopt;
+    Region with, alone;  // with the regions before it, or not
+    bool fits = true, stands = true;
+    for (const std::string& in : node.inputs) {
+      if (IsNumber(in)) {
+        with.has_float = alone.has_float = true;
+        continue;
+      }
+      if (graph_.Initializer(in)) return std::nullopt;
+      stands &= Take(alone, in);
+      const auto producer = uses_.producer.find(in);
+      const auto before = producer == uses_.producer.end() ? of_.end() : of_.find(producer->second);
+      if (before == of_.end()) {
+        fits &= Take(with, in);
+      } else {
+        fits &= Take(with, before->second.x);
+        with.nodes.insert(before->second.nodes.begin(), before->second.nodes.end());
+        with.has_float |= before->second.has_float;
+      }
+    }
+    with.nodes.insert(i), alone.nodes.insert(i);
+    // nobody else may need what lies between
+    for (const size_t n : with.nodes) {
+      const std::string& y = graph_.nodes[n].outputs[0];
+      size_t inside = 0;
+      for (const size_t m : with.nodes)
+        inside += static_cast<size_t>(
+            std::count(graph_.nodes[m].inputs.begin(), graph_.nodes[m].inputs.end(), y));
+      fits &= n == i || uses_.count(y) == inside;
+    }
+    if (fits && with.nodes.size() <= vmath::kMaxSteps) return with;
+    return stands ? std::optional(alone) : std::nullopt;
+  }
+
+  static bool Take(Region& region, const std::string& x) {
+    if (region.x.empty()) region.x = x;
+    return region.x == x;
+  }
+
+  const Graph& graph_;
+  Uses uses_;
+  std::map<size_t, Region> of_;  // by last node
+};
+
+// The QuantizeLinear to bytes that alone reads a value, with one scale.
+const Node* OnlyQuantize(const Graph& graph, const Uses& uses, const std::string& value) {
+  const auto consumers = uses.consumers.find(value);
+  if (uses.count(value) != 1 || consumers == uses.consumers.end()) return nullptr;
+  const Node& q = graph.nodes[consumers->second[0]];
+  if (!q.Is("QuantizeLinear") || q.inputs[0] != value || !q.HasInput(2)) return nullptr;
+  const Tensor *scale = graph.Initializer(q.inputs[1]), *zero = graph.Initializer(q.inputs[2]);
+  if (!scale || scale->numel() != 1 || scale->dtype() != DType::kFloat32 || !zero) return nullptr;
+  const bool bytes = zero->dtype() == DType::kUInt8 || zero->dtype() == DType::kInt8;
+  return bytes ? &q : nullptr;
+}
+
+void WriteGrid(const Graph& graph, const Node& q, Node& made) {
+  const Tensor& zero = *graph.Initializer(q.inputs[2]);
+  made.attributes["y_scale"] = graph.Initializer(q.inputs[1])->data<float>()[0];
+  made.attributes["y_zero_point"] = zero.dtype() == DType::kUInt8 ? int64_t{zero.data<uint8_t>()[0]}
+                                                                  : int64_t{zero.data<int8_t>()[0]};
+  made.attributes["y_type"] = std::string(Name(zero.dtype()));
+}
+
+}  // namespace
+
+void FuseFunctions(Graph& graph, LowerReport* report) {
+  const Regions regions(graph);
+  std::set<size_t> gone;
+  for (auto it = regions.all().rbegin(); it != regions.all().rend(); ++it) {
+    const auto& [last, region] = *it;
+    if (gone.contains(last)) continue;
+    const Node* q = OnlyQuantize(graph, regions.uses(), graph.nodes[last].outputs[0]);
+    if (!region.has_float || region.nodes.size() + (q != nullptr) < 2) continue;
+    const size_t at = q ? static_cast<size_t>(q - graph.nodes.data()) : last;
+    Node made;
+    made.op_type = "Function";
+    made.domain = "mezzo";
+    made.name = graph.nodes[at].name;
+    made.inputs = {region.x};
+    made.outputs = graph.nodes[at].outputs;
+    regions.WriteSteps(region, made);
+    if (q) WriteGrid(graph, *q, made);
+    std::vector<LowerReport::Source> sources;
+    for (const size_t n : region.nodes)
+      sources.push_back({graph.nodes[n].name, graph.nodes[n].op_type});
+    if (q) sources.push_back({q->name, q->op_type});
+    if (report) report->replaced[made.outputs[0]] = std::move(sources);
+    gone.insert(region.nodes.begin(), region.nodes.end());
+    gone.erase(at);
+    graph.nodes[at] = std::move(made);
+  }
+  std::vector<Node> nodes;
+  for (size_t i = 0; i < graph.nodes.size(); ++i)
+    if (!gone.contains(i)) nodes.push_back(std::move(graph.nodes[i]));
+  graph.nodes = std::move(nodes);
+}
+
+}  // namespace mezzo

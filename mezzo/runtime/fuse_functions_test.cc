@@ -1,0 +1,151 @@
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <random>
+
+#include "mezzo/runtime/fuse.h"
+#include "mezzo/runtime/session.h"
+
+namespace mezzo {
+namespace {
+
+// A graph of x (3, 50) -> y made of nodes given as {operator, inputs, output}.
+struct Line {
+  const char* op;
+  std::vector<std::string> inputs;
+  const char* output;
+};
+
+Graph GraphOf(const std::vector<Line>& lines) {
+  Graph g;
+  g.inputs.push_back({"x", DType::kFloat32, {3, 50}, {}, true});
+  g.initializers = {{"root", Tensor::Scalar(std::sqrt(2.0f))},
+                    {"one", Tensor::Scalar(1.0f)},
+                    {"half", Tensor::Vector<float>({0.5f})},
+                    {"many", Tensor::Vector(std::vector<float>(50, 0.25f))},
+                    {"step", Tensor::Scalar(0.02f)},
+                    {"zero", Tensor::Scalar<uint8_t>(17)}};
+  for (const Line& line : lines) {
+    Node& node = g.nodes.emplace_back();
+    node.op_type = node.name = line.op;
+    node.inputs = line.inputs;
+    node.outputs = {line.output};
+  }
+  g.outputs.emplace_back().name = lines.back().output;
+  return g;
+}
+
+std::vector<std::string> Operators(const Graph& g) {
+  std::vector<std::string> ops;
+  for (const Node& node : g.nodes) ops.push_back(node.op_type);
+  return ops;
+}
+
+void ExpectSameBits(const Graph& a, const Graph& b) {
+  std::mt19937 rng(1);
+  std::normal_distribution<float> normal(0, 2);
+  std::vector<float> x(150);
+  for (float& v : x) v = normal(rng);
+  const TensorMap inputs{{"x", Tensor::Of(x, {3, 50})}};
+  const Tensor ya = Session(a, {Threads(2)}).Run(inputs)[0];
+  const Tensor yb = Session(b, {Threads(2)}).Run(inputs)[0];
+  ASSERT_EQ(ya.dtype(), yb.dtype());
+  ASSERT_EQ(ya.shape(), yb.shape());
+  EXPECT_EQ(std::memcmp(ya.raw(), yb.raw(), ya.bytes()), 0);
+}
+
+const std::vector<Line> kGelu = {{"Div", {"x", "root"}, "a"},
+                                 {"Erf", {"a"}, "b"},
+                                 {"Add", {"b", "one"}, "c"},
+                                 {"Mul", {"x", "c"}, "d"},
+                                 {"Mul", {"d", "half"}, "y"}};
+
+TEST(FuseFunctions, MakesOneOfGelu) {
+  const Graph graph = GraphOf(kGelu);
+  Graph fused = graph;
+  LowerReport report;
+  FuseFunctions(fused, &report);
+  EXPECT_EQ(Operators(fused), std::vector<std::string>{"Function"});
+  EXPECT_EQ(report.replaced.at("y").size(), 5u);
+  ExpectSameBits(graph, fused);
+}
+
+TEST(FuseFunctions, TakesInQuantizeLinear) {
+  std::vector<Line> lines = kGelu;
+  lines.push_back({"QuantizeLinear", {"y", "step", "zero"}, "q"});
+  const Graph graph = GraphOf(lines);
+  Graph fused = graph;
+  FuseFunctions(fused, nullptr);
+  EXPECT_EQ(Operators(fused), std::vector<std::string>{"Function"});
+  ExpectSameBits(graph, fused);
+}
+
+TEST(FuseFunctions, LeavesWhatOthersRead) {
+  const std::vector<std::string> want = {"Function", "Add", "Mul", "Mul"};  // Div and Erf are one
+  std::vector<Line> lines = kGelu;
+  lines.push_back({"Add", {"y", "b"}, "z"});
+  for (const bool output : {false, true}) {
+    const Graph graph = GraphOf(output ? kGelu : lines);
+    Graph fused = graph;
+    if (output) fused.outputs.emplace_back().name = "b";
+    FuseFunctions(fused, nullptr);
+    std::vector<std::string> got = Operators(fused);
+    got.resize(4);
+    EXPECT_EQ(got, want);
+    ExpectSameBits(graph, fused);
+  }
+}
+
+TEST(FuseFunctions, LeavesOtherTypesVectorsAndTwoTensors) {
+  Graph graph = GraphOf({{"Exp", {"x"}, "a"}, {"Tanh", {"a"}, "y"}});  // may be double
+  FuseFunctions(graph, nullptr);
+  EXPECT_EQ(graph.nodes.size(), 2u);
+  graph = GraphOf({{"Exp", {"x"}, "a"}, {"Mul", {"a", "many"}, "y"}});
+  FuseFunctions(graph, nullptr);
+  EXPECT_EQ(graph.nodes.size(), 2u);
+  graph = GraphOf({{"Transpose", {"x"}, "t"},
+                   {"Transpose", {"t"}, "u"},
+                   {"Mul", {"x", "half"}, "a"},
+                   {"Add", {"a", "u"}, "b"},
+                   {"Mul", {"b", "half"}, "c"},
+                   {"Tanh", {"c"}, "y"}});
+  const Graph before = graph;
+  FuseFunctions(graph, nullptr);
+  EXPECT_EQ(Operators(graph),
+            (std::vector<std::string>{"Transpose", "Transpose", "Mul", "Add", "Function"}));
+  ExpectSameBits(before, graph);
+}
+
+TEST(FuseOffsets, AreAddedByTheProduct) {
+  std::mt19937 rng(4);
+  Graph graph;
+  graph.inputs.push_back({"x", DType::kUInt8, {3, 50}, {}, true});
+  std::vector<int8_t> w(50 * 20);
+  for (int8_t& v : w) v = static_cast<int8_t>(rng());
+  std::vector<float> bias(20);
+  for (float& v : bias) v = static_cast<float>(rng() % 1000) * 0.37f;
+  graph.initializers = {{"w", Tensor::Of(w, {50, 20})}, {"bias", Tensor::Vector(bias)}};
+  Node product;
+  product.op_type = "QMatMul", product.domain = "mezzo", product.name = "product";
+  product.inputs = {"x", "w"}, product.outputs = {"p"};
+  product.attributes = {{"scales", std::vector<float>{0.013f}}, {"y_type", std::string("float32")}};
+  Node add;
+  add.op_type = add.name = "Add", add.inputs = {"bias", "p"}, add.outputs = {"y"};
+  graph.nodes = {product, add};
+  graph.outputs.emplace_back().name = "y";
+  Graph fused = graph;
+  FuseOffsets(fused, nullptr);
+  EXPECT_EQ(Operators(fused), std::vector<std::string>{"QMatMul"});
+  std::vector<uint8_t> x(150);
+  for (uint8_t& v : x) v = static_cast<uint8_t>(rng());
+  const TensorMap inputs{{"x", Tensor::Of(x, {3, 50})}};
+  for (const KernelSet kernels : {KernelSet::kFast, KernelSet::kReference}) {
+    const Tensor a = Session(graph, {Threads(), kernels}).Run(inputs)[0];
+    const Tensor b = Session(fused, {Threads(), kernels}).Run(inputs)[0];
+    EXPECT_EQ(std::memcmp(a.raw(), b.raw(), a.bytes()), 0);
+  }
+}
+
+}  // namespace
+}  // namespace mezzo
