@@ -20,10 +20,19 @@ class Depthwise {
     // units are needed where a window or one of its units begins
     grid_ = std::gcd(s_.stride_w, lines_.taps * s_.dilation_w);
     height_ = (s_.kernel_h - 1) * s_.dilation_h + 1;
+    row_units_ = w.row_units();
+    unit_step_ = lines_.taps * s_.dilation_w / grid_ * lines_.unit_bytes();
     // since padding holds the zero point, what it adds is the same for every pixel of a channel
     zero_ = a.x.Unsigned(a.x_zero);
     start_ = BeginSums(out, 0, w.channels, zero_, w.sums);
     start_.resize(RoundUp(w.channels, lines_.channels));
+  }
+
+  // Output rows that share what they read: blocks of channels lie side by side in memory, and come
+  // one after another.
+  size_t RowsThatFit() const {
+    const size_t row = s_.stride_h * s_.in_w * s_.in_c + s_.out_w * s_.out_c * out_.ElementSize();
+    return std::max<size_t>(Caches().l2 / 2 / row, 1);
   }
 
   // Rows [begin, end) of the output of image b.
@@ -38,7 +47,7 @@ class Depthwise {
   // Units of a row for so many output pixels.
   size_t Width(size_t columns) const {
     const size_t reach =
-        (columns - 1) * s_.stride_w + (w_.row_units() - 1) * lines_.taps * s_.dilation_w;
+        (columns - 1) * s_.stride_w + (row_units_ - 1) * lines_.taps * s_.dilation_w;
     return reach / grid_ + 1;
   }
 
@@ -56,18 +65,22 @@ class Depthwise {
     const size_t row_bytes = Width(columns) * lines_.unit_bytes(), element = out_.ElementSize();
     thread_local std::vector<uint8_t> buffer;
     uint8_t* units = AlignedScratch(buffer, height_ * row_bytes);
-    std::vector<int32_t> offsets(s_.kernel_h * w_.row_units());
-    size_t made = 0;  // rows, counted from the first one that is seen
+    std::vector<int32_t> offsets(s_.kernel_h * row_units_);
+    size_t made = 0, place = 0;  // rows, counted from the first one that is seen; of the next one
     for (size_t i = begin; i < end; ++i) {
-      const size_t top = (i - begin) * s_.stride_h;
-      for (made = std::max(made, top); made < top + height_; ++made)
+      const size_t top = (i - begin) * s_.stride_h, first = top % height_;
+      if (made < top) made = top, place = first;
+      for (; made < top + height_; ++made) {
         MakeUnits(b, begin * s_.stride_h + made - s_.pad_top, c, j, columns,
-                  units + made % height_ * row_bytes);
-      for (size_t p = 0, n = 0; p < s_.kernel_h; ++p)
-        for (size_t u = 0; u < w_.row_units(); ++u, ++n)
-          offsets[n] =
-              static_cast<int32_t>((top + p * s_.dilation_h) % height_ * row_bytes +
-                                   u * lines_.taps * s_.dilation_w / grid_ * lines_.unit_bytes());
+                  units + place * row_bytes);
+        if (++place == height_) place = 0;
+      }
+      for (size_t p = 0, n = 0; p < s_.kernel_h; ++p) {
+        size_t row = first + p * s_.dilation_h;
+        if (row >= height_) row -= height_;
+        for (size_t u = 0; u < row_units_; ++u, ++n)
+          offsets[n] = static_cast<int32_t>(row * row_bytes + u * unit_step_);
+      }
       char* y =
           static_cast<char*>(a_.y) + (((b * s_.out_h + i) * s_.out_w + j) * s_.out_c + c) * element;
       lines_.run({units, s_.stride_w / grid_ * lines_.unit_bytes(), columns, offsets.size(),
@@ -90,7 +103,8 @@ class Depthwise {
   const QDepthwiseWeights& w_;
   const DepthwiseLines& lines_;
   const QOutput& out_;
-  size_t grid_, height_;  // pixels between units; rows that a window sees
+  size_t grid_, height_;          // pixels between units; rows that a window sees
+  size_t row_units_, unit_step_;  // of a kernel row; bytes from one of them to the next
   int32_t zero_;
   std::vector<int32_t> start_;
 };
@@ -106,7 +120,8 @@ void QConvDepthwise(const QConvArgs& a, const QConvWeights& w, const QOutput& ou
   // parts of an image: several for each thread, so that one whose core is busy with something else
   // takes fewer
   const size_t wanted = threads.count() == 1 ? 1 : DivideUp(4 * threads.count(), s.batch);
-  const size_t parts = std::min(wanted, DivideUp(s.out_h, 2));
+  const size_t fit = DivideUp(s.out_h, std::min(kernel.RowsThatFit(), s.out_h));
+  const size_t parts = std::min(std::max(fit, wanted), DivideUp(s.out_h, 2));
   const auto run = [&](size_t task, size_t) {
     const size_t part = task % parts;
     kernel.Run(task / parts, s.out_h * part / parts, s.out_h * (part + 1) / parts);

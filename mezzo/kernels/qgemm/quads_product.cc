@@ -38,37 +38,63 @@ Blocking Choose(const QuadProduct& p, size_t tile_rows, size_t threads) {
   return b;
 }
 
-// What a thread needs for its blocks.
-struct Workspace {
-  std::vector<const uint8_t*> rows;
-  std::vector<int32_t> offsets;
-  std::vector<uint8_t> copies;
-};
-
-void RunBlock(const QuadProduct& p, const QuadLines& lines, std::span<const int32_t> start,
-              const QuadRows& place, size_t begin, size_t count, size_t first_panel,
-              size_t last_panel) {
-  thread_local Workspace space;
-  space.rows.resize(count + lines.tile_rows);
-  place(begin, count, space.rows.data(), space.copies);
-  std::fill(space.rows.begin() + static_cast<std::ptrdiff_t>(count), space.rows.end(),
-            space.rows[count - 1]);
-  const size_t element = p.out->ElementSize();
-  const QQuads::Panel& last = p.w->panels()[last_panel - 1];
-  const size_t end_column = last.column + last.cols;
-  for (size_t panel = first_panel; panel < last_panel; ++panel) {
-    const QQuads::Panel& w = p.w->panels()[panel];
-    const uint32_t* ids = p.w->ids(w);
-    space.offsets.resize(w.quads());
-    for (size_t q = 0; q < w.quads(); ++q) space.offsets[q] = p.offsets[ids[q]];
-    const size_t at = begin * p.y_stride + w.column;
-    lines.strip({space.rows.data(), count, space.offsets.data(), w.pairs, w.singles,
-                 p.w->weights(w), start.data() + w.column, p.out, p.channel + w.column, w.cols,
-                 w.vectors, static_cast<char*>(p.y) + at * element, p.y_stride * element,
-                 p.residual, p.residual ? p.other + at : nullptr,
-                 panel == first_panel ? (end_column - w.column) * element : 0});
-  }
+// Rows of a block that all panels are computed for before the next ones: all, or where the weights
+// leave room in the first-level cache, as many as fit beside them.
+size_t RowsAtOnce(const QuadProduct& p, size_t tile_rows) {
+  const size_t half = Caches().l1 / 2, weights = p.w->depth() * p.w->cols();
+  if (weights > half) return SIZE_MAX;
+  const size_t row = p.row_bytes + p.w->cols() * p.out->ElementSize();
+  return std::max<size_t>(half / row / tile_rows, 4) * tile_rows;
 }
+
+// What all blocks share.
+struct Job {
+  const QuadProduct& product;
+  const QuadRows& place;
+  const QuadLines& lines;
+  std::vector<int32_t> start;
+  std::vector<int32_t> offsets;  // of the quads of all panels
+  size_t rows_at_once;
+
+  Job(const QuadProduct& p, const QuadRows& rows)
+      : product(p),
+        place(rows),
+        lines(p.w->lines()),
+        start(BeginSums(*p.out, p.channel, p.w->cols(), p.zero, p.w->sums())),
+        rows_at_once(RowsAtOnce(p, lines.tile_rows)) {
+    for (const QQuads::Panel& panel : p.w->panels())
+      for (size_t q = 0; q < panel.quads(); ++q) offsets.push_back(p.offsets[p.w->ids(panel)[q]]);
+  }
+
+  // Rows [begin, begin + count), which lie at `rows`, and some panels.
+  void Run(const uint8_t* const* rows, size_t begin, size_t count, size_t first_panel,
+           size_t last_panel) const {
+    const QuadProduct& p = product;
+    const size_t element = p.out->ElementSize();
+    const QQuads::Panel& last = p.w->panels()[last_panel - 1];
+    const size_t end_column = last.column + last.cols;
+    for (size_t panel = first_panel; panel < last_panel; ++panel) {
+      const QQuads::Panel& w = p.w->panels()[panel];
+      const size_t at = begin * p.y_stride + w.column;
+      lines.strip({rows, count, offsets.data() + w.id, w.pairs, w.singles, p.w->weights(w),
+                   start.data() + w.column, p.out, p.channel + w.column, w.cols, w.vectors,
+                   static_cast<char*>(p.y) + at * element, p.y_stride * element, p.residual,
+                   p.residual ? p.other + at : nullptr,
+                   panel == first_panel ? (end_column - w.column) * element : 0});
+    }
+  }
+
+  void RunBlock(size_t begin, size_t count, size_t first_panel, size_t last_panel) const {
+    thread_local std::vector<const uint8_t*> rows;
+    thread_local std::vector<uint8_t> copies;
+    rows.resize(count + lines.tile_rows);
+    place(begin, count, rows.data(), copies);
+    std::fill(rows.begin() + static_cast<std::ptrdiff_t>(count), rows.end(), rows[count - 1]);
+    const size_t step = std::min(rows_at_once, count);
+    for (size_t r = 0; r < count; r += step)
+      Run(rows.data() + r, begin + r, std::min(step, count - r), first_panel, last_panel);
+  }
+};
 
 }  // namespace
 
@@ -85,16 +111,14 @@ const QuadLines& QuadLinesOf(Isa isa) {
 void RunQuadProduct(const QuadProduct& p, const QuadRows& rows, const Threads& all) {
   if (p.rows == 0 || p.w->cols() == 0) return;
   const Threads threads = Work(p) < kSerialWork ? Threads() : all;
-  const QuadLines& lines = p.w->lines();
-  const Blocking b = Choose(p, lines.tile_rows, threads.count());
+  const Job job(p, rows);
+  const Blocking b = Choose(p, job.lines.tile_rows, threads.count());
   const size_t panels = p.w->panels().size();
-  const std::vector<int32_t> start = BeginSums(*p.out, p.channel, p.w->cols(), p.zero, p.w->sums());
-  const auto run = [&](size_t task, size_t) {
+  threads.Each(b.blocks * b.parts, [&](size_t task, size_t) {
     const size_t begin = task / b.parts * b.block_rows, part = task % b.parts;
-    RunBlock(p, lines, start, rows, begin, std::min(b.block_rows, p.rows - begin),
-             panels * part / b.parts, panels * (part + 1) / b.parts);
-  };
-  threads.Each(b.blocks * b.parts, run);
+    job.RunBlock(begin, std::min(b.block_rows, p.rows - begin), panels * part / b.parts,
+                 panels * (part + 1) / b.parts);
+  });
 }
 
 void QGemm(const QGemmArgs& a, const QQuads& w, const QOutput& out, const Threads& threads) {

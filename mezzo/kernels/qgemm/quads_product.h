@@ -30,9 +30,9 @@ struct QuadStrip {
 };
 
 // The first panel of a block is the first to touch its rows of y, a few bytes of each, which no
-// processor foresees.
+// processor foresees. Those behind its last row are touched by the next block.
 [[gnu::always_inline]] inline void FetchAhead(const QuadStrip& s, size_t first, size_t rows) {
-  for (size_t r = first; r < std::min(first + rows, s.count); ++r)
+  for (size_t r = first; r < first + rows; ++r)
     for (size_t i = 0; i < s.ahead; i += 64) {
       __builtin_prefetch(s.y + r * s.y_step + i, 1);
       if (s.residual) __builtin_prefetch(s.other + r * s.y_step + i);
