@@ -88,7 +88,7 @@ void Row(const QDepthwiseRow& r) {
 }
 
 void RunRow(const QDepthwiseRow& r) {
-  if (OutputAvx2<>::IsUsual(*r.out))
+  if (r.out->bounded)
     r.units == 6 ? Row<true, 6>(r) : Row<true, 0>(r);
   else
     Row<false, 0>(r);

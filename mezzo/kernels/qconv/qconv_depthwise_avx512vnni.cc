@@ -56,6 +56,9 @@ void MakeRow(const QUnitsOfRow& r) {
   }
 }
 
+// kBounded: QOutput::bounded; kRelu: QOutput::IsRelu.
+enum class Mode { kRelu, kBounded, kAnything };
+
 // A row's output stage.
 class Stage {
  public:
@@ -69,17 +72,20 @@ class Stage {
     if (out_.has_offset) Load(out_.offset.data() + r.channel, offset_);
   }
 
-  // kUsual: codes without offsets.
-  template <bool kUsual>
+  template <Mode kMode>
   MEZZO_INLINE void Store(const __m512i (&sums)[4], size_t pixel) const {
     char* y = r_.y + pixel * r_.y_step;
-    if (!kUsual && out_.ElementSize() == 4) return StoreWords(sums, y);
+    if (kMode == Mode::kAnything && out_.ElementSize() == 4) return StoreWords(sums, y);
     __m512i codes[4];
     Unrolled<4>([&](auto k) MEZZO_INLINE {
-      codes[k] = _mm512_cvtps_epi32(_mm512_min_ps(Scaled<kUsual>(k, sums[k]), hi_));
+      const __m512 v = Scaled<kMode>(k, sums[k]);
+      codes[k] = _mm512_cvtps_epi32(kMode == Mode::kAnything ? _mm512_min_ps(v, hi_) : v);
     });
-    _mm512_mask_storeu_epi8(
-        y, mask_, PackedAvx512(codes[0], codes[1], codes[2], codes[3], out_.zero_point, out_.lo));
+    _mm512_mask_storeu_epi8(y, mask_,
+                            kMode == Mode::kRelu
+                                ? PackedUnsignedAvx512(codes[0], codes[1], codes[2], codes[3])
+                                : PackedAvx512(codes[0], codes[1], codes[2], codes[3],
+                                               out_.zero_point, out_.lo, out_.hi));
   }
 
   __m512i start[4];
@@ -92,17 +98,19 @@ class Stage {
     });
     TransposeLanesAvx512(to);
   }
-  template <bool kUsual>
+  template <Mode kMode>
   MEZZO_INLINE __m512 Scaled(int k, __m512i sum) const {
     const __m512 y = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), _mm512_castsi512_ps(scale_[k]));
-    return kUsual || !out_.has_offset ? y : _mm512_add_ps(y, _mm512_castsi512_ps(offset_[k]));
+    return kMode != Mode::kAnything || !out_.has_offset
+               ? y
+               : _mm512_add_ps(y, _mm512_castsi512_ps(offset_[k]));
   }
   void StoreWords(const __m512i (&sums)[4], char* y) const {
     __m512i words[4];
     for (int k = 0; k < 4; ++k)
       words[k] = out_.kind == QOutput::Kind::kInt32
                      ? sums[k]
-                     : _mm512_castps_si512(Scaled<false>(k, sums[k]));
+                     : _mm512_castps_si512(Scaled<Mode::kAnything>(k, sums[k]));
     TransposeLanesAvx512(words);
     for (int k = 0; k < 4; ++k)
       _mm512_mask_storeu_epi32(y + 64 * k, static_cast<__mmask16>(mask_ >> (16 * k)), words[k]);
@@ -116,7 +124,7 @@ class Stage {
 };
 
 // P pixels from the i-th on. kUnits > 0 is the number of units where known.
-template <bool kUsual, int kUnits, int P>
+template <Mode kMode, int kUnits, int P>
 MEZZO_INLINE inline void Pixels(const QDepthwiseRow& r, const Stage& stage, size_t i) {
   __m512i sums[P][4];
   const uint8_t* x[P];
@@ -135,23 +143,28 @@ MEZZO_INLINE inline void Pixels(const QDepthwiseRow& r, const Stage& stage, size
       });
     });
   }
-  Unrolled<P>([&](auto p) MEZZO_INLINE { stage.Store<kUsual>(sums[p], i + p); });
+  Unrolled<P>([&](auto p) MEZZO_INLINE { stage.Store<kMode>(sums[p], i + p); });
 }
 
-template <bool kUsual, int kUnits>
+template <Mode kMode, int kUnits>
 void Row(const QDepthwiseRow& r) {
   constexpr int kPixels = 4;
   const Stage stage(r);
   size_t i = 0;
-  for (; i + kPixels <= r.count; i += kPixels) Pixels<kUsual, kUnits, kPixels>(r, stage, i);
-  for (; i < r.count; ++i) Pixels<kUsual, kUnits, 1>(r, stage, i);
+  for (; i + kPixels <= r.count; i += kPixels) Pixels<kMode, kUnits, kPixels>(r, stage, i);
+  for (; i < r.count; ++i) Pixels<kMode, kUnits, 1>(r, stage, i);
 }
 
-void RunRow(const QDepthwiseRow& r) {
+template <int kUnits>
+void RowOf(const QDepthwiseRow& r) {
   const QOutput& out = *r.out;
-  if (out.ElementSize() == 4 || out.has_offset) return Row<false, 0>(r);
-  r.units == 3 ? Row<true, 3>(r) : Row<true, 0>(r);
+  if (out.IsRelu())
+    Row<Mode::kRelu, kUnits>(r);
+  else
+    out.bounded ? Row<Mode::kBounded, kUnits>(r) : Row<Mode::kAnything, kUnits>(r);
 }
+
+void RunRow(const QDepthwiseRow& r) { r.units == 3 ? RowOf<3>(r) : RowOf<0>(r); }
 
 }  // namespace
 

@@ -40,8 +40,9 @@ size_t Run(const QBinaryArgs& s, const QBinaryParams& p) {
   };
   size_t i = 0;
   for (; i + 32 <= s.n; i += 32)
-    Store32(static_cast<uint8_t*>(s.y) + i, PackedAvx2(eight(i), eight(i + 8), eight(i + 16),
-                                                       eight(i + 24), p.y_zero, p.lo, p.lo < 0));
+    Store32(static_cast<uint8_t*>(s.y) + i,
+            PackedAvx2(eight(i), eight(i + 8), eight(i + 16), eight(i + 24), p.y_zero, p.lo, p.hi,
+                       p.lo < 0));
   return i;
 }
 
@@ -88,7 +89,7 @@ size_t QuantizeAvx2(const float* x, const QScale& s, uint8_t* y, size_t n) {
   size_t i = 0;
   for (; i + 32 <= n; i += 32)
     Store32(y + i, PackedAvx2(eight(i), eight(i + 8), eight(i + 16), eight(i + 24), s.zero, s.lo(),
-                              s.is_signed));
+                              s.hi(), s.is_signed));
   return i;
 }
 

@@ -36,7 +36,8 @@ class AdditionAvx2 {
         a_signed_(r.a_signed),
         b_signed_(r.b.is_signed),
         zero_(r.params.y_zero),
-        lo_(r.params.lo) {}
+        lo_(r.params.lo),
+        hi_(r.params.hi) {}
 
   // 32 codes of each.
   MEZZO_INLINE __m256i operator()(__m256i a, __m256i b) const {
@@ -44,7 +45,7 @@ class AdditionAvx2 {
     const __m128i bl = _mm256_castsi256_si128(b), bh = _mm256_extracti128_si256(b, 1);
     return PackedAvx2(Eight(al, bl), Eight(_mm_srli_si128(al, 8), _mm_srli_si128(bl, 8)),
                       Eight(ah, bh), Eight(_mm_srli_si128(ah, 8), _mm_srli_si128(bh, 8)), zero_,
-                      lo_, lo_ < 0);
+                      lo_, hi_, lo_ < 0);
   }
 
  private:
@@ -56,7 +57,7 @@ class AdditionAvx2 {
   RoundedSumAvx2 sum_;
   __m256i za_, zb_;
   bool a_signed_, b_signed_;
-  int32_t zero_, lo_;
+  int32_t zero_, lo_, hi_;
 };
 
 }  // namespace mezzo

@@ -71,9 +71,14 @@ struct QOutput {
   Kind kind = Kind::kInt32;
   int32_t zero_point = 0, lo = 0, hi = 0;  // codes: lo <= y <= hi
   bool has_offset = false;
+  // uint8 without offsets, and so small scales that no sum is scaled beyond 32 bits: values need
+  // not be cut off before they are rounded and packed with saturation.
+  bool bounded = false;
   std::vector<int32_t> bias;
   std::vector<float> scale, offset;
 
+  // Bounded codes that are the rounded values themselves, cut off.
+  bool IsRelu() const { return bounded && zero_point == 0 && lo == 0 && hi == 255; }
   size_t ElementSize() const { return kind == Kind::kFloat || kind == Kind::kInt32 ? 4 : 1; }
 };
 

@@ -39,36 +39,35 @@ MEZZO_INLINE inline void MultiplyAddAvx2(__m256i& acc, __m256i x, __m256i w) {
       : [x] "x"(x), [w] "xm"(w));
 }
 
-// Codes of four vectors of rounded values less their zero point, in order. Values outside of 32
-// bits must have been cut off above; below, the conversion has made them the least int32, which
+// Codes of four vectors of rounded values less their zero point, in order. Values above what 32
+// bits hold must have been cut off; those below the conversion has made the least int32, which
 // saturates to the same.
 MEZZO_INLINE inline __m256i PackedAvx2(__m256i a, __m256i b, __m256i c, __m256i d, int32_t zero,
-                                       int32_t lo, bool is_signed) {
+                                       int32_t lo, int32_t hi, bool is_signed) {
   const __m256i zeros = _mm256_set1_epi16(static_cast<int16_t>(zero));
   const __m256i least = _mm256_set1_epi8(static_cast<char>(lo));
+  const __m256i most = _mm256_set1_epi8(static_cast<char>(hi));
   const __m256i ab = _mm256_adds_epi16(_mm256_packs_epi32(a, b), zeros);
   const __m256i cd = _mm256_adds_epi16(_mm256_packs_epi32(c, d), zeros);
-  const __m256i codes = is_signed ? _mm256_max_epi8(_mm256_packs_epi16(ab, cd), least)
-                                  : _mm256_max_epu8(_mm256_packus_epi16(ab, cd), least);
+  const __m256i codes =
+      is_signed ? _mm256_min_epi8(_mm256_max_epi8(_mm256_packs_epi16(ab, cd), least), most)
+                : _mm256_min_epu8(_mm256_max_epu8(_mm256_packus_epi16(ab, cd), least), most);
   return _mm256_permutevar8x32_epi32(codes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
 }
 
 // The output stage behind the biases. Made once for many tiles, so that what it holds is not read
-// again after every store. kUsual: uint8 without offsets, known when compiled.
+// again after every store. kUsual: QOutput::bounded, known when compiled.
 template <bool kUsual = false>
 class OutputAvx2 {
  public:
-  static bool IsUsual(const QOutput& out) {
-    return out.kind == QOutput::Kind::kUInt8 && !out.has_offset;
-  }
-
   explicit OutputAvx2(const QOutput& out)
       : scale_(out.scale.data()),
         offset_(out.has_offset ? out.offset.data() : nullptr),
         kind_(out.kind),
         zero_(out.zero_point),
         lo_(out.lo),
-        hi_(_mm256_set1_ps(static_cast<float>(out.hi - out.zero_point))) {}
+        hi_(out.hi),
+        above_(_mm256_set1_ps(static_cast<float>(out.hi - out.zero_point))) {}
 
   bool codes() const {
     return kUsual || kind_ == QOutput::Kind::kUInt8 || kind_ == QOutput::Kind::kInt8;
@@ -83,7 +82,7 @@ class OutputAvx2 {
   MEZZO_INLINE __m256i Codes(size_t na, __m256i a, size_t nb, __m256i b, size_t nc, __m256i c,
                              size_t nd, __m256i d) const {
     return PackedAvx2(Rounded(na, a), Rounded(nb, b), Rounded(nc, c), Rounded(nd, d), zero_, lo_,
-                      !kUsual && kind_ == QOutput::Kind::kInt8);
+                      hi_, !kUsual && kind_ == QOutput::Kind::kInt8);
   }
 
  private:
@@ -92,13 +91,14 @@ class OutputAvx2 {
     return !kUsual && offset_ ? _mm256_add_ps(v, _mm256_loadu_ps(offset_ + n)) : v;
   }
   MEZZO_INLINE __m256i Rounded(size_t n, __m256i sum) const {
-    return _mm256_cvtps_epi32(_mm256_min_ps(Scaled(n, sum), hi_));
+    const __m256 v = Scaled(n, sum);
+    return _mm256_cvtps_epi32(kUsual ? v : _mm256_min_ps(v, above_));
   }
 
   const float *scale_, *offset_;
   QOutput::Kind kind_;
-  int32_t zero_, lo_;
-  __m256 hi_;
+  int32_t zero_, lo_, hi_;
+  __m256 above_;
 };
 
 }  // namespace mezzo

@@ -14,16 +14,22 @@ MEZZO_INLINE inline void DotAvx512(__m512i& acc, __m512i x, __m512i w) {
   asm("vpdpbusd %[w], %[x], %[acc]" : [acc] "+v"(acc) : [x] "v"(x), [w] "v"(w));
 }
 
-// PackedAvx2 for 64 codes, which lie as vectors of 128 bits are packed: 4 of a, of b, of c, of d,
-// and so on. Codes of a signed type that are never negative are as good unsigned.
+// Codes of four vectors of rounded values less their zero point, which lie as vectors of 128 bits
+// are packed: 4 of a, of b, of c, of d, and so on. Codes of a signed type that are never negative
+// are as good unsigned.
 MEZZO_INLINE inline __m512i PackedAvx512(__m512i a, __m512i b, __m512i c, __m512i d, int32_t zero,
-                                         int32_t lo) {
+                                         int32_t lo, int32_t hi) {
   const __m512i zeros = _mm512_set1_epi16(static_cast<int16_t>(zero));
   const __m512i least = _mm512_set1_epi8(static_cast<char>(lo));
+  const __m512i most = _mm512_set1_epi8(static_cast<char>(hi));
   const __m512i ab = _mm512_adds_epi16(_mm512_packs_epi32(a, b), zeros);
   const __m512i cd = _mm512_adds_epi16(_mm512_packs_epi32(c, d), zeros);
-  return lo < 0 ? _mm512_max_epi8(_mm512_packs_epi16(ab, cd), least)
-                : _mm512_max_epu8(_mm512_packus_epi16(ab, cd), least);
+  if (lo < 0) return _mm512_min_epi8(_mm512_max_epi8(_mm512_packs_epi16(ab, cd), least), most);
+  return _mm512_min_epu8(_mm512_max_epu8(_mm512_packus_epi16(ab, cd), least), most);
+}
+// The same for all of uint8 and the zero point 0.
+MEZZO_INLINE inline __m512i PackedUnsignedAvx512(__m512i a, __m512i b, __m512i c, __m512i d) {
+  return _mm512_packus_epi16(_mm512_packs_epi32(a, b), _mm512_packs_epi32(c, d));
 }
 
 // Bytes of four vectors in turn, a quad for each of 64 columns: vector k of the four holds columns

@@ -93,6 +93,8 @@ QOutput MakeQOutput(const QOutputSpec& s, size_t cols) {
   for (const float v : s.offset) Require(std::isfinite(v), "integer output: offset ", v);
   Pad(out.scale, s.scale, cols, padded);
   out.has_offset = !s.offset.empty();
+  out.bounded = out.kind == QOutput::Kind::kUInt8 && !out.has_offset &&
+                std::all_of(s.scale.begin(), s.scale.end(), [](float v) { return v < 0.5f; });
   if (out.has_offset) Pad(out.offset, s.offset, cols, padded);
   if (s.kind == QOutput::Kind::kFloat) return out;
 

@@ -32,8 +32,10 @@ MEZZO_INLINE inline __m512i InOrder(__m512i codes) {
 
 // How a strip's sums become what is stored.
 enum class Mode {
-  kCodes,     // uint8 without offsets
-  kResidual,  // the same, and a residual added
+  kRelu,          // QOutput::IsRelu
+  kCodes,         // QOutput::bounded
+  kReluResidual,  // the same two where a residual is added
+  kResidual,
   kFloat,
   kAnything,
 };
@@ -46,8 +48,15 @@ class Stage {
       : s_(s),
         out_(*s.out),
         columns_(~uint64_t{0} >> (64 - s.cols)),
-        hi_(_mm512_set1_ps(static_cast<float>(out_.hi - out_.zero_point))),
-        lo_(_mm512_set1_epi32(out_.lo - out_.zero_point)) {
+        lo_(_mm512_set1_ps(static_cast<float>(out_.lo - out_.zero_point))),
+        hi_(_mm512_set1_ps(static_cast<float>(out_.hi - out_.zero_point))) {
+    if (s.residual) {
+      const QBinaryParams& p = s.residual->params;
+      ra_ = _mm512_set1_ps(p.a_ratio), rb_ = _mm512_set1_ps(p.b_ratio);
+      to_a_ = _mm512_set1_ps(static_cast<float>(out_.zero_point - p.a_zero));
+      b_zero_ = _mm512_set1_ps(static_cast<float>(p.b_zero));
+      sum_hi_ = _mm512_set1_ps(static_cast<float>(p.hi - p.y_zero));
+    }
     if (out_.kind == QOutput::Kind::kInt32) return;
     Unrolled<V>([&](auto v) MEZZO_INLINE {
       scale_[v] = _mm512_loadu_ps(out_.scale.data() + s.channel + 16 * v);
@@ -56,15 +65,18 @@ class Stage {
 
   Mode mode() const {
     if (out_.kind == QOutput::Kind::kFloat) return Mode::kFloat;
-    if (out_.kind != QOutput::Kind::kUInt8 || out_.has_offset) return Mode::kAnything;
-    return s_.residual ? Mode::kResidual : Mode::kCodes;
+    if (!out_.bounded) return Mode::kAnything;
+    if (s_.residual) return IsRelu(s_.residual->params) ? Mode::kReluResidual : Mode::kResidual;
+    return out_.IsRelu() ? Mode::kRelu : Mode::kCodes;
   }
 
   template <Mode kMode, int R>
   MEZZO_INLINE void Store(const VnniSums<Avx512Vnni, R, V>& sums, size_t first) const {
-    if constexpr (kMode == Mode::kCodes) {
-      StoreCodes<R>(first, out_.zero_point, out_.lo,
-                    [&](auto r, auto v) MEZZO_INLINE { return Rounded(Scaled(v, sums.at[r][v])); });
+    if constexpr (kMode == Mode::kRelu || kMode == Mode::kCodes) {
+      StoreCodes<kMode == Mode::kRelu, R>(first, {out_.zero_point, out_.lo, out_.hi},
+                                          [&](auto r, auto v) MEZZO_INLINE {
+                                            return _mm512_cvtps_epi32(Scaled(v, sums.at[r][v]));
+                                          });
     } else if constexpr (kMode == Mode::kFloat) {
       const float* offset = out_.has_offset ? out_.offset.data() + s_.channel : nullptr;
       Unrolled<R>([&](auto r) MEZZO_INLINE {
@@ -76,10 +88,11 @@ class Stage {
         });
       });
     } else {
-      StoreCodes<R>(first, s_.residual->params.y_zero, s_.residual->params.lo,
-                    [&](auto r, auto v) MEZZO_INLINE {
-                      return Added(first + r, v, Rounded(Scaled(v, sums.at[r][v])));
-                    });
+      const QBinaryParams& p = s_.residual->params;
+      StoreCodes<kMode == Mode::kReluResidual, R>(
+          first, {p.y_zero, p.lo, p.hi}, [&](auto r, auto v) MEZZO_INLINE {
+            return Added(first + r, v, Scaled(v, sums.at[r][v]));
+          });
     }
   }
 
@@ -95,35 +108,40 @@ class Stage {
       __m512 value = Scaled(v, sums[v]);
       if (out_.has_offset)
         value = _mm512_add_ps(value, _mm512_loadu_ps(out_.offset.data() + s_.channel + 16 * v));
-      codes[v] = s_.residual ? Added(row, v, Rounded(value)) : Rounded(value);
+      codes[v] = s_.residual ? Added(row, v, value) : _mm512_cvtps_epi32(_mm512_min_ps(value, hi_));
     }
-    const int32_t zero = s_.residual ? s_.residual->params.y_zero : out_.zero_point;
-    const int32_t lo = s_.residual ? s_.residual->params.lo : out_.lo;
-    StoreCodes<1>(row, zero, lo, [&](auto, auto v) { return codes[v]; });
+    const CodeRange range = s_.residual ? CodeRange{s_.residual->params.y_zero,
+                                                    s_.residual->params.lo, s_.residual->params.hi}
+                                        : CodeRange{out_.zero_point, out_.lo, out_.hi};
+    StoreCodes<false, 1>(row, range, [&](auto, auto v) { return codes[v]; });
   }
 
  private:
+  struct CodeRange {
+    int32_t zero, lo, hi;
+  };
+  static bool IsRelu(const QBinaryParams& p) { return p.y_zero == 0 && p.lo == 0 && p.hi == 255; }
+
   MEZZO_INLINE __m512 Scaled(int v, __m512i sum) const {
     return _mm512_mul_ps(_mm512_cvtepi32_ps(sum), scale_[v]);
   }
-  MEZZO_INLINE __m512i Rounded(__m512 value) const {
-    return _mm512_cvtps_epi32(_mm512_min_ps(value, hi_));
-  }
 
-  // The rounded sum of codes, not yet cut off below and less their zero point, and of the residual.
-  MEZZO_INLINE __m512i Added(size_t row, int v, __m512i rounded) const {
-    const QResidual& r = *s_.residual;
-    const __m512i zero = _mm512_set1_epi32(out_.zero_point - r.params.a_zero);
-    const __m512i a = _mm512_add_epi32(_mm512_max_epi32(rounded, lo_), zero);
-    const __m128i codes = _mm_maskz_loadu_epi8(Columns(v), s_.other + row * s_.y_step + 16 * v);
-    const __m512i b =
-        _mm512_sub_epi32(r.b.is_signed ? _mm512_cvtepi8_epi32(codes) : _mm512_cvtepu8_epi32(codes),
-                         _mm512_set1_epi32(r.params.b_zero));
-    const __m512 sum =
-        _mm512_add_ps(_mm512_mul_ps(_mm512_set1_ps(r.params.a_ratio), _mm512_cvtepi32_ps(a)),
-                      _mm512_mul_ps(_mm512_set1_ps(r.params.b_ratio), _mm512_cvtepi32_ps(b)));
-    return _mm512_cvtps_epi32(
-        _mm512_min_ps(sum, _mm512_set1_ps(static_cast<float>(r.params.hi - r.params.y_zero))));
+  // The rounded sum, not yet cut off below and less its zero point, of the code that `value`
+  // becomes and of the residual. Integers below 2^24 are as exact as floats.
+  MEZZO_INLINE __m512i Added(size_t row, int v, __m512 value) const {
+    const __m512 rounded = _mm512_roundscale_ps(_mm512_max_ps(_mm512_min_ps(value, hi_), lo_),
+                                                _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    const __m512 a = _mm512_add_ps(rounded, to_a_);
+    const char* other = reinterpret_cast<const char*>(s_.other) + row * s_.y_step + 16 * v;
+    const __m128i codes = s_.cols == 16 * V
+                              ? _mm_loadu_si128(reinterpret_cast<const __m128i*>(other))
+                              : _mm_maskz_loadu_epi8(Columns(v), other);
+    const __m512 b =
+        _mm512_sub_ps(_mm512_cvtepi32_ps(s_.residual->b.is_signed ? _mm512_cvtepi8_epi32(codes)
+                                                                  : _mm512_cvtepu8_epi32(codes)),
+                      b_zero_);
+    const __m512 sum = _mm512_add_ps(_mm512_mul_ps(ra_, a), _mm512_mul_ps(rb_, b));
+    return _mm512_cvtps_epi32(_mm512_min_ps(sum, sum_hi_));
   }
 
   // Those of vector v that exist.
@@ -131,10 +149,14 @@ class Stage {
     return static_cast<__mmask16>(columns_ >> (16 * v));
   }
 
-  // The codes of R rows of rounded(r, v), as many rows at once as fill 64 bytes.
-  template <int R, class F>
-  MEZZO_INLINE void StoreCodes(size_t first, int32_t zero, int32_t lo, const F& rounded) const {
+  // The codes of R rows of rounded(r, v), as many rows at once as fill 64 bytes. kRelu: the range
+  // is all of uint8.
+  template <bool kRelu, int R, class F>
+  MEZZO_INLINE void StoreCodes(size_t first, CodeRange range, const F& rounded) const {
     constexpr int kRows = V == 1 ? 4 : V == 2 ? 2 : 1;
+    const uint64_t columns = columns_;
+    const size_t y_step = s_.y_step;
+    char* const y = s_.y + first * y_step;
     Unrolled<(R + kRows - 1) / kRows>([&](auto group) MEZZO_INLINE {
       constexpr int r = group * kRows, rows = std::min(kRows, R - r);
       __m512i part[4];
@@ -146,19 +168,20 @@ class Stage {
         else
           part[i] = part[i - 1];
       });
-      const __m512i codes = InOrder(PackedAvx512(part[0], part[1], part[2], part[3], zero, lo));
-      char* y = s_.y + (first + r) * s_.y_step;
+      const __m512i codes = InOrder(
+          kRelu ? PackedUnsignedAvx512(part[0], part[1], part[2], part[3])
+                : PackedAvx512(part[0], part[1], part[2], part[3], range.zero, range.lo, range.hi));
       Unrolled<rows>([&](auto i) MEZZO_INLINE {
-        char* to = y + i * s_.y_step;
+        char* to = y + (r + i) * y_step;
         if constexpr (V == 1)
-          _mm_mask_storeu_epi8(to, static_cast<__mmask16>(columns_),
+          _mm_mask_storeu_epi8(to, static_cast<__mmask16>(columns),
                                _mm512_extracti32x4_epi32(codes, i));
         else if constexpr (V == 2)
           _mm256_mask_storeu_epi8(
-              to, static_cast<__mmask32>(columns_),
+              to, static_cast<__mmask32>(columns),
               i == 0 ? _mm512_castsi512_si256(codes) : _mm512_extracti64x4_epi64(codes, 1));
         else
-          _mm512_mask_storeu_epi8(to, columns_, codes);
+          _mm512_mask_storeu_epi8(to, columns, codes);
       });
     });
   }
@@ -166,8 +189,8 @@ class Stage {
   const QuadStrip& s_;
   const QOutput& out_;
   uint64_t columns_;
-  __m512 hi_, scale_[V];
-  __m512i lo_;
+  __m512 lo_, hi_, scale_[V];
+  __m512 ra_, rb_, to_a_, b_zero_, sum_hi_;  // of the residual
 };
 
 template <Mode kMode, int R, int V>
@@ -200,8 +223,12 @@ template <int V, int kRows>
 void Strip(const QuadStrip& s) {
   const Stage<V> stage(s);
   switch (stage.mode()) {
+    case Mode::kRelu:
+      return Tiles<Mode::kRelu, V, kRows>(s, stage);
     case Mode::kCodes:
       return Tiles<Mode::kCodes, V, kRows>(s, stage);
+    case Mode::kReluResidual:
+      return Tiles<Mode::kReluResidual, V, kRows>(s, stage);
     case Mode::kResidual:
       return Tiles<Mode::kResidual, V, kRows>(s, stage);
     case Mode::kFloat:

@@ -138,7 +138,7 @@ void StripOf(const QuadStrip& s) {
 //   SumsOf<R, V>(s, first)   the SumsAvx2 of R rows from the first-th on
 template <class Lines>
 void RunStripAvx2(const QuadStrip& s) {
-  const bool usual = OutputAvx2<>::IsUsual(*s.out);
+  const bool usual = s.out->bounded;
   if (s.residual)
     usual ? StripOf<Lines, true, true>(s) : StripOf<Lines, false, true>(s);
   else

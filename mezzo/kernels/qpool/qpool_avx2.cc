@@ -62,9 +62,9 @@ void StoreAverageAvx2(const int32_t* sums, size_t n, int32_t zero_sum, float mul
   };
   size_t c = 0;
   for (; c + 32 <= n; c += 32)
-    _mm256_storeu_si256(
-        reinterpret_cast<__m256i*>(y + c),
-        PackedAvx2(eight(c), eight(c + 8), eight(c + 16), eight(c + 24), p.y_zero, p.lo, p.lo < 0));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(y + c),
+                        PackedAvx2(eight(c), eight(c + 8), eight(c + 16), eight(c + 24), p.y_zero,
+                                   p.lo, p.hi, p.lo < 0));
   for (; c < n; ++c) {
     const float v = std::clamp(static_cast<float>(sums[c] - zero_sum) * multiplier, lo, hi);
     y[c] = static_cast<uint8_t>(static_cast<int32_t>(std::nearbyint(v)) + p.y_zero);
