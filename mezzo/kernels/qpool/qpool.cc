@@ -27,26 +27,33 @@ struct Window {
   size_t size() const { return end - begin; }
 };
 
-// Calls pixel(y index, taps inside, taps padded, each_tap) for the output pixels of rows [begin,
-// end).
+// Calls pixel(y index, taps, taps inside and padded) for the output pixels of rows [begin, end).
 template <class F>
 void ForEachPixel(const QPoolArgs& a, size_t begin, size_t end, F&& pixel) {
   const QConvShape& s = a.shape;
   const auto* x = static_cast<const uint8_t*>(a.x.data);
+  std::vector<Window> columns;
+  for (size_t j = 0; j < s.out_w; ++j)
+    columns.emplace_back(j * s.stride_w, s.kernel_w, s.dilation_w, s.pad_left, s.in_w, a.pad_right);
+  std::vector<size_t> offsets;
   for (size_t row = begin; row < end; ++row) {
     const size_t b = row / s.out_h, i = row % s.out_h;
     const Window h(i * s.stride_h, s.kernel_h, s.dilation_h, s.pad_top, s.in_h, a.pad_bottom);
+    const size_t y0 = b * s.in_h + i * s.stride_h + h.begin * s.dilation_h - s.pad_top;
+    const Window* before = nullptr;
     for (size_t j = 0; j < s.out_w; ++j) {
-      const Window w(j * s.stride_w, s.kernel_w, s.dilation_w, s.pad_left, s.in_w, a.pad_right);
-      const auto each_tap = [&](auto&& tap) {
-        for (size_t p = h.begin; p < h.end; ++p)
-          for (size_t q = w.begin; q < w.end; ++q) {
-            const size_t y0 = i * s.stride_h + p * s.dilation_h - s.pad_top;
-            const size_t x0 = j * s.stride_w + q * s.dilation_w - s.pad_left;
-            tap(QCodes{x + ((b * s.in_h + y0) * s.in_w + x0) * s.in_c, a.x.is_signed});
-          }
-      };
-      pixel((row * s.out_w + j) * s.in_c, h.size() * w.size(), h.padded * w.padded, each_tap);
+      const Window& w = columns[j];
+      if (!before || before->begin != w.begin || before->end != w.end) {
+        offsets.clear();
+        for (size_t p = 0; p < h.size(); ++p)
+          for (size_t q = 0; q < w.size(); ++q)
+            offsets.push_back((p * s.dilation_h * s.in_w + q * s.dilation_w) * s.in_c);
+      }
+      before = &w;
+      const size_t x0 = j * s.stride_w + w.begin * s.dilation_w - s.pad_left;
+      pixel((row * s.out_w + j) * s.in_c,
+            QTaps{offsets.empty() ? x : x + (y0 * s.in_w + x0) * s.in_c, a.x.is_signed, offsets},
+            h.padded * w.padded);
     }
   }
 }
@@ -62,9 +69,11 @@ void QAveragePool(const QPoolArgs& a, const QAverageParams& p, const Threads& th
   const size_t channels = a.shape.in_c;
   threads.For(a.shape.batch * a.shape.out_h, Grain(a.shape), [&](size_t begin, size_t end) {
     std::vector<int32_t> sums(channels);
-    ForEachPixel(a, begin, end, [&](size_t y, size_t inside, size_t padded, auto&& each_tap) {
+    ForEachPixel(a, begin, end, [&](size_t y, const QTaps& taps, size_t padded) {
+      const size_t inside = taps.offsets.size();
       std::fill(sums.begin(), sums.end(), 0);
-      each_tap([&](QCodes x) { AddCodesAvx2(x, channels, sums.data()); });
+      for (const size_t tap : taps.offsets)
+        AddCodesAvx2({taps.x + tap, taps.is_signed}, channels, sums.data());
       const size_t count = std::max<size_t>(a.count_padding ? padded : inside, 1);
       StoreAverageAvx2(sums.data(), channels, static_cast<int32_t>(inside) * p.x_zero,
                        p.ratio / static_cast<float>(count), p, static_cast<uint8_t*>(a.y) + y);
@@ -76,11 +85,8 @@ void QMaxPool(const QPoolArgs& a, const Threads& threads) {
   if (CurrentIsa() == Isa::kPlain) return QMaxPoolRef(a);
   const size_t channels = a.shape.in_c;
   threads.For(a.shape.batch * a.shape.out_h, Grain(a.shape), [&](size_t begin, size_t end) {
-    std::vector<const uint8_t*> taps;
-    ForEachPixel(a, begin, end, [&](size_t y, size_t, size_t, auto&& each_tap) {
-      taps.clear();
-      each_tap([&](QCodes x) { taps.push_back(static_cast<const uint8_t*>(x.data)); });
-      MaxOfTapsAvx2(taps, channels, a.x.is_signed, static_cast<uint8_t*>(a.y) + y);
+    ForEachPixel(a, begin, end, [&](size_t y, const QTaps& taps, size_t) {
+      MaxOfTapsAvx2(taps, channels, static_cast<uint8_t*>(a.y) + y);
     });
   });
 }

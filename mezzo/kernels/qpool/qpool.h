@@ -38,10 +38,17 @@ void QAveragePoolRef(const QPoolArgs& args, const QAverageParams& params);
 void QMaxPool(const QPoolArgs& args, const Threads& threads);
 void QMaxPoolRef(const QPoolArgs& args);
 
+// What a window sees: taps of all channels from x + offset on.
+struct QTaps {
+  const uint8_t* x;
+  bool is_signed;
+  std::span<const size_t> offsets;
+};
+
 // The lines of one instruction set over `n` channels.
 void AddCodesAvx2(QCodes x, size_t n, int32_t* sums);  // sums[c] += x[c]
 // y[c] = the largest tap[c], the least code if there is no tap
-void MaxOfTapsAvx2(std::span<const uint8_t* const> taps, size_t n, bool is_signed, uint8_t* y);
+void MaxOfTapsAvx2(const QTaps& taps, size_t n, uint8_t* y);
 void StoreAverageAvx2(const int32_t* sums, size_t n, int32_t zero_sum, float multiplier,
                       const QAverageParams& params, uint8_t* y);
 

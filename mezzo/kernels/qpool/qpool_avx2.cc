@@ -22,29 +22,41 @@ void AddCodesAvx2(QCodes x, size_t n, int32_t* sums) {
 
 namespace {
 
-// Channels [0, n) of the largest codes; returns how many are done, a multiple of the vectors.
-template <bool kSigned>
-size_t MaxOfTaps(std::span<const uint8_t* const> taps, size_t n, uint8_t* y) {
-  const __m256i least = _mm256_set1_epi8(kSigned ? -128 : 0);
-  size_t c = 0;
-  for (; c + 32 <= n; c += 32) {
-    __m256i best = least;
-    for (const uint8_t* tap : taps) {
-      const __m256i codes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(tap + c));
-      best = kSigned ? _mm256_max_epi8(best, codes) : _mm256_max_epu8(best, codes);
-    }
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(y + c), best);
+// 32 * V channels of the largest codes from c on.
+template <bool kSigned, int V>
+void MaxOfTaps(const QTaps& taps, size_t c, uint8_t* y) {
+  __m256i best[V];
+  Unrolled<V>([&](auto v) MEZZO_INLINE { best[v] = _mm256_set1_epi8(kSigned ? -128 : 0); });
+  for (const size_t tap : taps.offsets) {
+    const auto* from = reinterpret_cast<const __m256i*>(taps.x + tap + c);
+    Unrolled<V>([&](auto v) MEZZO_INLINE {
+      const __m256i codes = _mm256_loadu_si256(from + v);
+      best[v] = kSigned ? _mm256_max_epi8(best[v], codes) : _mm256_max_epu8(best[v], codes);
+    });
   }
+  Unrolled<V>([&](auto v) MEZZO_INLINE {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(y + c) + v, best[v]);
+  });
+}
+
+// Returns how many channels are done.
+template <bool kSigned>
+size_t MaxOfTaps(const QTaps& taps, size_t n, uint8_t* y) {
+  size_t c = 0;
+  for (; c + 128 <= n; c += 128) MaxOfTaps<kSigned, 4>(taps, c, y);
+  for (; c + 64 <= n; c += 64) MaxOfTaps<kSigned, 2>(taps, c, y);
+  for (; c + 32 <= n; c += 32) MaxOfTaps<kSigned, 1>(taps, c, y);
   return c;
 }
 
 }  // namespace
 
-void MaxOfTapsAvx2(std::span<const uint8_t* const> taps, size_t n, bool is_signed, uint8_t* y) {
+void MaxOfTapsAvx2(const QTaps& taps, size_t n, uint8_t* y) {
+  const bool is_signed = taps.is_signed;
   for (size_t c = is_signed ? MaxOfTaps<true>(taps, n, y) : MaxOfTaps<false>(taps, n, y); c < n;
        ++c) {
     int32_t best = is_signed ? -128 : 0;
-    for (const uint8_t* tap : taps) best = std::max(best, QCodes{tap, is_signed}[c]);
+    for (const size_t tap : taps.offsets) best = std::max(best, QCodes{taps.x + tap, is_signed}[c]);
     y[c] = static_cast<uint8_t>(best);
   }
 }

@@ -100,35 +100,52 @@ Shape GlobalShape(const Tensor& x) {
 }
 
 // Reduces each channel of each sample: add(sum, value) over the pixels in order, then finish(sum).
+// `add` takes floats, or vectors of them too.
 template <class Add, class Finish>
 void GlobalPool(OpContext& ctx, float start, Add&& add, Finish&& finish) {
   const Tensor& x = ctx.in[0];
   Require(x.rank() >= 2, ctx.node.op_type, " ", ctx.node.name, ": input ", ToString(x.shape()),
           " has no channels");
-  const int64_t channels = x.dim(1), samples = x.dim(0);
-  const int64_t pixels = x.numel() / std::max<int64_t>(1, samples * channels);
+  const int64_t channels = x.dim(1), pixels = x.numel() / std::max<int64_t>(1, x.dim(0) * channels);
   const bool last = x.layout() == Layout::kChannelsLast;
+  const int64_t step = last ? channels : 1;   // from pixel to pixel
   Tensor y(DType::kFloat32, GlobalShape(x));  // one pixel: every layout is the plain one
-  ctx.threads.For(samples, 1 + 20000 / (channels * pixels + 1), [&](size_t begin, size_t end) {
-    for (int64_t n = begin; n < static_cast<int64_t>(end); ++n) {
-      const float* in = x.data<float>() + n * channels * pixels;
-      float* out = y.data<float>() + n * channels;
-      std::fill(out, out + channels, start);
-      if (last)
+  const auto run = [&](const float* in, int64_t count, float* out) {
+    int64_t c = 0;
+    if constexpr (std::is_invocable_r_v<F8, Add, F8, F8>)
+      for (; last && c + 32 <= count; c += 32) {
+        F8 sums[4];
+        std::fill_n(sums, 4, vmath::Splat(start));
         for (int64_t i = 0; i < pixels; ++i)
-          for (int64_t c = 0; c < channels; ++c) out[c] = add(out[c], in[i * channels + c]);
-      else
-        for (int64_t c = 0; c < channels; ++c)
-          for (int64_t i = 0; i < pixels; ++i) out[c] = add(out[c], in[c * pixels + i]);
-      for (int64_t c = 0; c < channels; ++c) out[c] = finish(out[c], pixels);
+#pragma GCC unroll 4
+          for (int v = 0; v < 4; ++v)
+            sums[v] = add(sums[v], vmath::Load(in + i * step + c + 8 * v));
+        for (int v = 0; v < 4; ++v) vmath::Store<float>(out + c + 8 * v, sums[v]);
+      }
+    for (; c < count; ++c) {
+      out[c] = start;
+      for (int64_t i = 0; i < pixels; ++i)
+        out[c] = add(out[c], in[i * step + c * (last ? 1 : pixels)]);
     }
-  });
+    for (c = 0; c < count; ++c) out[c] = finish(out[c], pixels);
+  };
+  constexpr int64_t kBlock = 64;
+  const int64_t blocks = (channels + kBlock - 1) / kBlock;
+  ctx.threads.For(
+      x.dim(0) * blocks, 1 + 20000 / (kBlock * pixels + 1), [&](size_t begin, size_t end) {
+        for (size_t task = begin; task < end; ++task) {
+          const int64_t n = static_cast<int64_t>(task) / blocks;
+          const int64_t c = static_cast<int64_t>(task) % blocks * kBlock;
+          const float* in = x.data<float>() + n * channels * pixels + c * (last ? 1 : pixels);
+          run(in, std::min(kBlock, channels - c), y.data<float>() + n * channels + c);
+        }
+      });
   ctx.out[0] = y;
 }
 
 void GlobalAveragePool(OpContext& ctx) {
   GlobalPool(
-      ctx, 0.0f, [](float s, float v) { return s + v; },
+      ctx, 0.0f, [](auto s, auto v) { return s + v; },
       [](float s, int64_t n) { return s / static_cast<float>(n); });
 }
 
