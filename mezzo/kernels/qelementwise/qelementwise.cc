@@ -21,8 +21,12 @@ void QBinary(const QBinaryArgs& args, const QBinaryParams& params) {
 }
 
 void QLut(const uint8_t* x, const QTable& table, uint8_t* y, size_t n) {
-  for (size_t i = CurrentIsa() == Isa::kPlain ? 0 : QLutAvx2(x, table, y, n); i < n; ++i)
-    y[i] = table[x[i]];
+  size_t i = 0;
+  if (HasVbmi())
+    i = QLutAvx512Vbmi(x, table, y, n);
+  else if (CurrentIsa() > Isa::kPlain)
+    i = QLutAvx2(x, table, y, n);
+  for (; i < n; ++i) y[i] = table[x[i]];
 }
 
 void Quantize(const float* x, const QScale& s, uint8_t* y, size_t n) {
@@ -38,7 +42,8 @@ void Dequantize(const uint8_t* x, const QScale& s, float* y, size_t n) {
 void QLutChannels(const uint8_t* x, const uint8_t* tables, size_t channels, uint8_t* y,
                   size_t rows) {
   constexpr size_t kBlock = 64;  // channels whose tables stay in the first cache
-  for (size_t begin = 0; begin < channels; begin += kBlock) {
+  const size_t done = HasVbmi() ? QLutChannelsAvx512Vbmi(x, tables, channels, y, rows) : 0;
+  for (size_t begin = done; begin < channels; begin += kBlock) {
     const size_t end = std::min(begin + kBlock, channels);
     for (size_t r = 0; r < rows; ++r) {
       const uint8_t* from = x + r * channels;

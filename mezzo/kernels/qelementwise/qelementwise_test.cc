@@ -67,6 +67,23 @@ TEST(QLut, LooksUpEveryCodeOnEveryTail) {
   }
 }
 
+TEST(QLutChannels, LooksUpEachChannelInItsOwnTable) {
+  std::mt19937 rng(6);
+  for (const Isa isa : SupportedIsas()) {
+    const ScopedIsa scoped(isa);
+    for (const size_t channels : {1, 15, 16, 17, 40, 80})
+      for (const size_t rows : {1, 5, 63, 64, 65, 130}) {
+        std::vector<uint8_t> tables(256 * channels), x(channels * rows), y(x.size() + 1, 0xa5);
+        for (uint8_t& v : tables) v = static_cast<uint8_t>(rng());
+        for (uint8_t& v : x) v = static_cast<uint8_t>(rng());
+        QLutChannels(x.data(), tables.data(), channels, y.data(), rows);
+        for (size_t i = 0; i < x.size(); ++i)
+          ASSERT_EQ(y[i], tables[256 * (i % channels) + x[i]]) << Name(isa) << " " << i;
+        EXPECT_EQ(y.back(), 0xa5) << "canary";
+      }
+  }
+}
+
 TEST(Quantize, EqualsReferenceOnEveryTail) {
   std::mt19937 rng(5);
   const float odd[] = {NAN, INFINITY, -INFINITY, 3e38f, -3e38f, -0.0f, 1e-45f};
