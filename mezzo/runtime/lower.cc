@@ -186,7 +186,9 @@ void Lowering::ReportKept() {
 
 Graph LowerToIntegers(const Graph& qdq, LowerReport* report) {
   LowerReport unread;
-  return Lowering(qdq, report ? *report : unread).Run();
+  Graph graph = qdq;
+  QuantizeBeforeMoves(graph);
+  return Lowering(graph, report ? *report : unread).Run();
 }
 
 }  // namespace mezzo

@@ -200,6 +200,26 @@ TEST(Lower, MovesRunOnCodes) {
   ExpectLowered(b, 0.02f, {{"QMatMul", 1}});
 }
 
+// As in attention: a product with a bias is rearranged by its own shape, and then quantized.
+TEST(Lower, ProductsMakeCodesThatAreRearranged) {
+  Builder b(7, false);
+  const std::string x = b.Qdq(b.Input({1, 6, 8}), 0.02f, 120);
+  const std::string product = b.Add("MatMul", {x, b.Weights({8, 12}, 1)});
+  const std::string sum =
+      b.Add("Add", {product, b.Const(Tensor::Vector(std::vector<float>(12, 0.1f)))});
+  const std::string length =
+      b.Add("Gather", {b.Add("Shape", {sum}), b.Const(Tensor::Vector<int64_t>({1}))});
+  const std::string shape = b.Add(
+      "Concat",
+      {b.Const(Tensor::Vector<int64_t>({1})), length, b.Const(Tensor::Vector<int64_t>({3, 4}))},
+      {{"axis", int64_t{0}}});
+  const std::string parts = b.Add("Reshape", {sum, shape});
+  const std::string turned =
+      b.Add("Transpose", {parts}, {{"perm", std::vector<int64_t>{0, 2, 1, 3}}});
+  b.Output(b.Qdq(turned, 0.02f, 128));
+  ExpectLowered(b, 0.02f, {{"QMatMul", 1}});
+}
+
 TEST(Lower, FloatOutputAndWhatStaysFloatIsNamed) {
   Builder b(7, false);
   std::string x = b.Add("Conv", {b.Input({1, 3, 5, 5}), b.Weights({4, 3, 1, 1}, 0)});

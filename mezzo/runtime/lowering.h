@@ -44,6 +44,10 @@ struct QuantizedEnd {
   bool narrowed() const { return lo > y.qmin() || hi < y.qmax(); }
 };
 
+// Where a value is only rearranged before it is quantized, it is quantized first, which changes no
+// code: so a product makes codes, and codes are what is rearranged.
+void QuantizeBeforeMoves(Graph& graph);
+
 class Lowering {
  public:
   Lowering(const Graph& graph, LowerReport& report);

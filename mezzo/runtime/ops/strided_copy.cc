@@ -1,5 +1,7 @@
 #include "mezzo/runtime/ops/strided_copy.h"
 
+#include <immintrin.h>
+
 #include <cstring>
 
 namespace mezzo {
@@ -32,8 +34,12 @@ int64_t Offset(std::span<const Dim> dims, int64_t index) {
 
 template <class U>
 void CopyRow(const U* x, int64_t stride, U* y, int64_t n) {
-  if (stride == 1)
-    std::memcpy(y, x, static_cast<size_t>(n) * sizeof(U));
+  const size_t bytes = static_cast<size_t>(n) * sizeof(U);
+  if (stride == 1 && bytes % 16 == 0 && bytes <= 128)  // not worth a call
+    for (size_t i = 0; i < bytes; i += 16)
+      std::memcpy(reinterpret_cast<char*>(y) + i, reinterpret_cast<const char*>(x) + i, 16);
+  else if (stride == 1)
+    std::memcpy(y, x, bytes);
   else if (stride == 0)
     std::fill_n(y, n, *x);
   else
@@ -47,10 +53,36 @@ void CopyRows(const U* x, std::span<const Dim> dims, U* y, const Threads& thread
   for (const Dim& d : dims.first(dims.size() - 1)) rows *= d.size;
   const size_t grain = std::max<int64_t>(1, kGrain / inner.size);
   threads.For(rows, grain, [&](size_t begin, size_t end) {
-    for (size_t r = begin; r < end; ++r)
-      CopyRow(x + Offset(dims.first(dims.size() - 1), r), inner.stride, y + r * inner.size,
-              inner.size);
+    // the offset of each row from that of the one before
+    const auto lead = dims.first(dims.size() - 1);
+    int64_t offset = Offset(lead, begin);
+    std::vector<int64_t> at(lead.size());
+    for (int64_t d = static_cast<int64_t>(lead.size()) - 1, i = begin; d >= 0; i /= lead[d--].size)
+      at[d] = i % lead[d].size;
+    for (size_t r = begin; r < end; ++r) {
+      CopyRow(x + offset, inner.stride, y + r * inner.size, inner.size);
+      for (size_t d = lead.size(); d-- > 0;) {
+        offset += lead[d].stride;
+        if (++at[d] < lead[d].size) break;
+        at[d] = 0, offset -= lead[d].size * lead[d].stride;
+      }
+    }
   });
+}
+
+// y[i * y_stride + j] = x[i + j * x_stride] for i, j < 16.
+void TransposeTile(const uint8_t* x, int64_t x_stride, uint8_t* y, int64_t y_stride) {
+  __m128i v[16], next[16];
+  for (int j = 0; j < 16; ++j)
+    v[j] = _mm_loadu_si128(reinterpret_cast<const __m128i*>(x + j * x_stride));
+  for (int stage = 0; stage < 4; ++stage) {  // each puts what was 8 vectors apart side by side
+    for (int i = 0; i < 8; ++i) {
+      next[2 * i] = _mm_unpacklo_epi8(v[i], v[i + 8]);
+      next[2 * i + 1] = _mm_unpackhi_epi8(v[i], v[i + 8]);
+    }
+    std::copy_n(next, 16, v);
+  }
+  for (int i = 0; i < 16; ++i) _mm_storeu_si128(reinterpret_cast<__m128i*>(y + i * y_stride), v[i]);
 }
 
 // The last two dimensions (a, b) have strides (1, s): a transposition. Tiles keep both sides in the
@@ -69,10 +101,17 @@ void CopyTransposed(const U* x, std::span<const Dim> dims, U* y, const Threads& 
       const int64_t o = t / bands, i0 = t % bands * kTile, i1 = std::min(a.size, i0 + kTile);
       const U* src = x + Offset(lead, o);
       U* dst = y + o * a.size * b.size;
-      for (int64_t j0 = 0; j0 < b.size; j0 += kTile)
+      for (int64_t j0 = 0; j0 < b.size; j0 += kTile) {
+        if constexpr (sizeof(U) == 1)
+          if (i1 - i0 == kTile && b.size - j0 >= kTile) {
+            TransposeTile(reinterpret_cast<const uint8_t*>(src + i0 + j0 * b.stride), b.stride,
+                          reinterpret_cast<uint8_t*>(dst + i0 * b.size + j0), b.size);
+            continue;
+          }
         for (int64_t i = i0; i < i1; ++i)
           for (int64_t j = j0; j < std::min(b.size, j0 + kTile); ++j)
             dst[i * b.size + j] = src[i + j * b.stride];
+      }
     }
   });
 }
