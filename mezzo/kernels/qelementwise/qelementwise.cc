@@ -30,7 +30,8 @@ void QLut(const uint8_t* x, const QTable& table, uint8_t* y, size_t n) {
 }
 
 void Quantize(const float* x, const QScale& s, uint8_t* y, size_t n) {
-  const size_t done = CurrentIsa() == Isa::kPlain ? 0 : QuantizeAvx2(x, s, y, n);
+  size_t done = CurrentIsa() >= Isa::kAvx512Vnni ? QuantizeAvx512(x, s, y, n) : 0;
+  if (CurrentIsa() > Isa::kPlain) done += QuantizeAvx2(x + done, s, y + done, n - done);
   QuantizeRef(x + done, s, y + done, n - done);
 }
 

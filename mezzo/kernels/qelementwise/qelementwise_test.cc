@@ -111,6 +111,28 @@ TEST(Quantize, EqualsReferenceOnEveryTail) {
   }
 }
 
+// Numbers at the halves of steps and just beside them, where a product with 1 / scale would round
+// another way than the quotient.
+TEST(Quantize, DividesNearTheHalvesOfSteps) {
+  std::mt19937 rng(12);
+  for (const Isa isa : SupportedIsas()) {
+    const ScopedIsa scoped(isa);
+    for (int round = 0; round < 300; ++round) {
+      const QScale s{std::ldexp(static_cast<float>(rng() % 0xffffff + 1), -30), 100, false};
+      std::vector<float> x(256);
+      for (size_t i = 0; i < x.size(); ++i) {
+        x[i] = (static_cast<float>(i) - 99.5f) * s.scale;
+        for (int steps = static_cast<int>(rng() % 5) - 2; steps != 0; steps += steps < 0 ? 1 : -1)
+          x[i] = std::nextafter(x[i], steps < 0 ? -INFINITY : INFINITY);
+      }
+      std::vector<uint8_t> want(x.size()), got(x.size());
+      QuantizeRef(x.data(), s, want.data(), x.size());
+      Quantize(x.data(), s, got.data(), x.size());
+      ASSERT_EQ(got, want) << Name(isa) << " scale " << s.scale;
+    }
+  }
+}
+
 // 2.5 and 3.5 steps round to the even 2 and 4.
 TEST(Quantize, ReferenceFollowsTheFormula) {
   const std::vector<float> x{5, 7, NAN, 1e9f, -1e9f};

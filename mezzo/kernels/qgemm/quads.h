@@ -46,8 +46,10 @@ class QQuads {
   size_t quads_per_run() const { return (run_ + 3) / 4; }
   const std::vector<Panel>& panels() const { return panels_; }
 
-  // Quad by quad: the 4 weights of column 0, of column 1, ..., 16 * vectors of them.
+  // Quad by quad, panel after panel: the 4 weights of column 0, of column 1, ..., 16 * vectors of
+  // them.
   const int8_t* weights(const Panel& panel) const { return weights_.get() + panel.w; }
+  size_t bytes(const Panel& panel) const { return 4 * kQPanel * panel.vectors * panel.quads(); }
   // The codes that each quad meets: run id / quads_per_run(), four codes from
   // 4 * (id % quads_per_run()) on.
   const uint32_t* ids(const Panel& panel) const { return ids_.data() + panel.id; }

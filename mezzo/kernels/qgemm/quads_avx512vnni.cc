@@ -210,9 +210,12 @@ template <Mode kMode, int R, int V>
 template <Mode kMode, int V, int kRows>
 void Tiles(const QuadStrip& s, const Stage<V>& stage) {
   const size_t tiles = (s.count + kRows - 1) / kRows;
+  const int8_t* const next = s.w + 64 * V * (2 * s.pairs + s.singles);
   for (size_t i = 0; i < tiles; ++i) {
     const size_t first = s.count * i / tiles, rows = s.count * (i + 1) / tiles - first;
     if (s.ahead) FetchAhead(s, first + 2 * kRows, kRows);
+    for (size_t at = s.after * i / tiles / 64 * 64; at < s.after * (i + 1) / tiles; at += 64)
+      _mm_prefetch(next + at, _MM_HINT_T1);
     Unrolled<kRows>([&](auto r) MEZZO_INLINE {
       if (rows == r + 1) Tile<kMode, r + 1, V>(s, stage, first);
     });

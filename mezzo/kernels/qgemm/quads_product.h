@@ -27,6 +27,7 @@ struct QuadStrip {
   const QResidual* residual;  // of codes; may be null
   const uint8_t* other;       // its codes at (row 0, first column), y_step apart
   size_t ahead;  // bytes of rows of y (and of the residual) that are worth fetching in advance
+  size_t after;  // bytes of weights behind these ones that come next
 };
 
 // The first panel of a block is the first to touch its rows of y, a few bytes of each, which no

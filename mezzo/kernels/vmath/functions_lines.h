@@ -39,6 +39,25 @@ struct Lines {
     for (size_t i = 0; i < n; i += kLanes) StoreAt(y + i, f(LoadAt(a + i)));
   }
 
+  // y[i] = a[i] / c, rounded as division rounds: the product with 1 / c is corrected by its exact
+  // remainder (Markstein 1990), where neither can leave the range of normal numbers.
+  static void DivideBy(const float* a, float c, float* y, size_t n) {
+    constexpr int32_t kLeast = 0x0d800000, kMost = 0x71800000;  // 2^-100 and 2^100
+    const float inverse = 1 / c, size = c < 0 ? -c : c;
+    int32_t bits;
+    __builtin_memcpy(&bits, &c, sizeof(bits));
+    const bool exact = size > 0x1p-20f && size < 0x1p20f && (bits & 0x7fffff) != 0x7fffff;
+    const V divisor = Constant<V>(c), factor = Constant<V>(inverse);
+    for (size_t i = 0; i < n; i += kLanes) {
+      const V v = LoadAt(a + i);
+      const IntegersOf<V> magnitude = (IntegersOf<V>)Abs(v);
+      const IntegersOf<V> odd = (magnitude < kLeast) | (magnitude > kMost);
+      const V product = v * factor;
+      const V corrected = Fma(Fma(-product, divisor, v), factor, product);
+      StoreAt(y + i, exact && !AnyLane(odd) ? corrected : v / divisor);
+    }
+  }
+
   static void RunStep(const Step& s, const float* a, const float* b, float* y, size_t n) {
     using Kind = Step::Kind;
     switch (s.kind) {
@@ -49,6 +68,7 @@ struct Lines {
       case Kind::kMul:
         return Apply2(a, b, s.constant, y, n, [](V u, V v) { return u * v; });
       case Kind::kDiv:
+        if (!b) return DivideBy(a, s.constant, y, n);
         return Apply2(a, b, s.constant, y, n, [](V u, V v) { return u / v; });
       case Kind::kErf:
         return Apply(a, y, n, [](V v) { return Erf(v); });
@@ -121,9 +141,8 @@ struct Lines {
     V most = Constant<V>(-__builtin_inff());
     size_t i = 0;
     for (; i + kLanes <= n; i += kLanes) most = Max(most, LoadAt(x + i));
-    float top = i < n ? x[i] : most[0];
+    float top = MaxLane(most);
     for (; i < n; ++i) top = x[i] > top || x[i] != x[i] ? x[i] : top;
-    for (size_t k = 0; k < kLanes; ++k) top = most[k] > top || most[k] != most[k] ? most[k] : top;
     Map(x, y, n, [&](V v) { return Exp(v - top); });
     const float scale = static_cast<float>(1 / Sum(y, n));
     Map(y, y, n, [&](V v) { return v * scale; });

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <random>
@@ -71,6 +72,29 @@ TEST(RunSteps, EveryKindEqualsItsFormula) {
   expect({Kind::kTanh}, Tanh<F8>);
   expect({Kind::kSqrt}, Sqrt);
   expect({Kind::kNeg}, [](F8 v) { return -v; });
+}
+
+// Every 9973rd number, by divisors of all kinds.
+TEST(RunSteps, DividesAsDivisionRounds) {
+  std::vector<float> x;
+  for (uint64_t bits = 0; bits < uint64_t{1} << 32; bits += 9973)
+    x.push_back(std::bit_cast<float>(static_cast<uint32_t>(bits)));
+  std::vector<float> got(x.size());
+  for (const float c :
+       {1.41421354f, 8.0f, 3.0f, -0.7f, 5.65685415f, 1.99999988f, 1e-30f, 1e30f, 0.0f, INFINITY}) {
+    const Step step{Kind::kDiv, 0, Step::kConstant, c};
+    for (const Isa isa : SupportedIsas()) {
+      const ScopedIsa scoped(isa);
+      RunSteps({&step, 1}, x.data(), got.data(), x.size());
+      size_t wrong = 0;
+      for (size_t i = 0; i < x.size(); ++i) {
+        const float want = x[i] / c;
+        wrong += std::bit_cast<uint32_t>(got[i]) != std::bit_cast<uint32_t>(want) &&
+                 !(std::isnan(got[i]) && std::isnan(want));
+      }
+      EXPECT_EQ(wrong, 0u) << c << " " << Name(isa);
+    }
+  }
 }
 
 TEST(SoftmaxRow, IsTheSameOnAllSets) {

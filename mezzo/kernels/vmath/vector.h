@@ -136,4 +136,42 @@ V Min(V a, V b) {
   return ((a < b) | (a != a)) ? a : b;
 }
 
+// Whether a lane of a comparison holds.
+#if defined(__AVX2__)
+inline bool AnyLane(IntegersOf<F8> x) { return _mm256_movemask_ps((__m256)x) != 0; }
+#else
+inline bool AnyLane(IntegersOf<F8> x) {
+  for (int j = 0; j < 8; ++j)
+    if (x[j]) return true;
+  return false;
+}
+#endif
+#if defined(__AVX512F__)
+inline bool AnyLane(IntegersOf<F16> x) {
+  return _mm512_test_epi32_mask((__m512i)x, (__m512i)x) != 0;
+}
+#endif
+
+// The largest lane; NaN if one is.
+#if defined(__AVX2__)
+inline float MaxLane(F8 x) {
+  typedef float F4 __attribute__((vector_size(16)));
+  F4 m = Max<F4>(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+  m = Max<F4>(m, _mm_movehl_ps(m, m));
+  return Max<F4>(m, _mm_movehdup_ps(m))[0];
+}
+#else
+inline float MaxLane(F8 x) {
+  float m = x[0];
+  for (int j = 1; j < 8; ++j) m = x[j] > m || x[j] != x[j] ? x[j] : m;
+  return m;
+}
+#endif
+#if defined(__AVX512F__)
+inline float MaxLane(F16 x) {
+  return MaxLane(Max<F8>(_mm512_castps512_ps256(x),
+                         _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(x), 1))));
+}
+#endif
+
 }  // namespace mezzo::vmath

@@ -3,22 +3,37 @@
 // Coefficients are least-maximum fits made for this file.
 #pragma once
 
+#include <bit>
+
 #include "mezzo/kernels/vmath/vector.h"
 
 namespace mezzo::vmath {
 
+// c[kBegin] + c[kBegin + 1] x + ... up to c[kEnd - 1]; powers[i] is x^(2^i). Halves that do not
+// wait for one another (Estrin's scheme).
+template <size_t kBegin, size_t kEnd, class V, size_t N>
+[[gnu::always_inline]] inline V PolynomialPart(const V* powers, const float (&c)[N]) {
+  if constexpr (kEnd - kBegin == 1) {
+    return Constant<V>(c[kBegin]);
+  } else {
+    constexpr size_t kHalf = std::bit_floor(kEnd - kBegin - 1);
+    return Fma(PolynomialPart<kBegin + kHalf, kEnd>(powers, c), powers[std::countr_zero(kHalf)],
+               PolynomialPart<kBegin, kBegin + kHalf>(powers, c));
+  }
+}
+
 // c[0] + c[1] x + c[2] x^2 + ...
 template <class V, size_t N>
-V Polynomial(V x, const float (&c)[N]) {
-  V y = Constant<V>(c[N - 1]);
-#pragma GCC unroll 16
-  for (int i = static_cast<int>(N) - 2; i >= 0; --i) y = Fma(y, x, Constant<V>(c[i]));
-  return y;
+[[gnu::always_inline]] inline V Polynomial(V x, const float (&c)[N]) {
+  static_assert(N <= 16);
+  const V two = x * x, four = two * two;
+  const V powers[] = {x, two, four, four * four};
+  return PolynomialPart<0, N>(powers, c);
 }
 
 // e^x within 2 ulp; subnormal results too.
 template <class V>
-V Exp(V x) {
+[[gnu::always_inline]] inline V Exp(V x) {
   using I = IntegersOf<V>;
   constexpr float kLog2E = 1.44269504f, kLn2High = 0.693359375f, kLn2Low = -2.12194440e-4f;
   constexpr float kToInteger = 0x1.8p23f;  // adding it rounds
@@ -36,7 +51,7 @@ V Exp(V x) {
 
 // 1 / (1 + e^-x) within 3 ulp.
 template <class V>
-V Sigmoid(V x) {
+[[gnu::always_inline]] inline V Sigmoid(V x) {
   const V z = Exp(-Abs(x));
   const V s = 1.0f / (1.0f + z);
   return x >= 0.0f ? s : z * s;
@@ -44,7 +59,7 @@ V Sigmoid(V x) {
 
 // Within 3 ulp.
 template <class V>
-V Tanh(V x) {
+[[gnu::always_inline]] inline V Tanh(V x) {
   const V a = Abs(x), s = x * x;
   const V p =
       Polynomial(s, {-0.33333284f, 0.13331491f, -0.053743497f, 0.020650579f, -0.005717037f});
@@ -55,7 +70,7 @@ V Tanh(V x) {
 
 // Within 3 ulp: x P(x^2) up to 1, then 1 - e^-Q(|x|).
 template <class V>
-V Erf(V x) {
+[[gnu::always_inline]] inline V Erf(V x) {
   const V a = Abs(x), s = x * x;
   const V p = Polynomial(s, {-1.1817616e-09f, -0.37612626f, 0.112836f, -0.026854444f, 0.0051895352f,
                              -0.00080208411f, 7.8891193e-05f});
@@ -69,13 +84,13 @@ V Erf(V x) {
 
 // x Phi(x), the exact form.
 template <class V>
-V Gelu(V x) {
+[[gnu::always_inline]] inline V Gelu(V x) {
   return 0.5f * x * (1.0f + Erf(x * 0.70710678f));
 }
 
 // The form with tanh.
 template <class V>
-V GeluTanh(V x) {
+[[gnu::always_inline]] inline V GeluTanh(V x) {
   return 0.5f * x * (1.0f + Tanh(0.79788456f * (x + 0.044715f * x * x * x)));
 }
 
@@ -85,9 +100,7 @@ inline float MaxOf(const float* x, size_t n, float start) {
   size_t i = 0;
   for (; i + 8 <= n; i += 8) m = Max(m, Load(x + i));
   for (size_t j = 0; i < n; ++i, ++j) m[j] = x[i] > m[j] || x[i] != x[i] ? x[i] : m[j];
-  float r = m[0];
-  for (int j = 1; j < 8; ++j) r = m[j] > r || m[j] != m[j] ? m[j] : r;
-  return r;
+  return MaxLane(m);
 }
 // Zeros behind the last element change nothing.
 template <class F>
