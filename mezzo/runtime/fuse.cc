@@ -114,6 +114,7 @@ void FuseOffsets(Graph& graph, LowerReport* report) {
 void Fuse(Graph& graph, LowerReport* report) {
   FuseAdditions(graph, report);
   FuseOffsets(graph, report);
+  FuseSoftmax(graph, report);
   FuseFunctions(graph, report);
 }
 

@@ -139,7 +139,65 @@ void WriteGrid(const Graph& graph, const Node& q, Node& made) {
   made.attributes["y_type"] = std::string(Name(zero.dtype()));
 }
 
+void RemoveNodes(Graph& graph, const std::set<size_t>& gone) {
+  std::vector<Node> nodes;
+  for (size_t i = 0; i < graph.nodes.size(); ++i)
+    if (!gone.contains(i)) nodes.push_back(std::move(graph.nodes[i]));
+  graph.nodes = std::move(nodes);
+}
+
 }  // namespace
+
+void FuseSoftmax(Graph& graph, LowerReport* report) {
+  const Uses uses(graph);
+  std::set<size_t> gone;
+  // what makes a value that only one node reads
+  const auto maker = [&](const std::string& value) {
+    const auto it = uses.producer.find(value);
+    return it != uses.producer.end() && uses.count(value) == 1 ? &graph.nodes[it->second] : nullptr;
+  };
+  const auto number = [&](const Node* node) {
+    const bool scales = node && (node->Is("Mul") || node->Is("Div")) && node->inputs.size() == 2;
+    const Tensor* c = scales ? graph.Initializer(node->inputs[1]) : nullptr;
+    return c && c->dtype() == DType::kFloat32 && c->numel() == 1 && c->rank() <= 1 ? c : nullptr;
+  };
+  for (size_t i = 0; i < graph.nodes.size(); ++i) {
+    const Node& softmax = graph.nodes[i];
+    if (!softmax.Is("Softmax") || softmax.Int("axis", -1) != -1) continue;
+    const Node* q = OnlyQuantize(graph, uses, softmax.outputs[0]);
+    if (!q) continue;
+    std::vector<const Node*> parts = {&softmax, q};
+    Node made;
+    made.op_type = "Softmax", made.domain = "mezzo", made.name = q->name;
+    made.inputs = {softmax.inputs[0]}, made.outputs = q->outputs;
+    WriteGrid(graph, *q, made);
+    const Node* add = maker(made.inputs[0]);
+    if (add && add->Is("Add")) {
+      const size_t x = number(maker(add->inputs[1])) ? 1 : 0;
+      made.inputs = {add->inputs[x], add->inputs[1 - x]};
+      parts.push_back(add);
+    }
+    const Node* scaling = maker(made.inputs[0]);
+    if (const Tensor* c = number(scaling)) {
+      made.attributes["kinds"] = std::vector<int64_t>{static_cast<int64_t>(*KindOf(*scaling))};
+      made.attributes["a"] = std::vector<int64_t>{0};
+      made.attributes["b"] = std::vector<int64_t>{vmath::Step::kConstant};
+      made.attributes["constants"] = std::vector<float>{c->data<float>()[0]};
+      made.inputs[0] = scaling->inputs[0];
+      parts.push_back(scaling);
+    }
+    std::vector<LowerReport::Source> sources;
+    for (const Node* part : parts) {
+      sources.insert(sources.begin() + (part == q ? 1 : 0), {part->name, part->op_type});
+      gone.insert(static_cast<size_t>(part - graph.nodes.data()));
+    }
+    if (report) report->replaced[made.outputs[0]] = std::move(sources);
+    const auto at = static_cast<size_t>(q - graph.nodes.data());
+    gone.erase(at);
+    graph.nodes[at] = std::move(made);
+  }
+  RemoveNodes(graph, gone);
+}
 
 void FuseFunctions(Graph& graph, LowerReport* report) {
   const Regions regions(graph);
@@ -167,10 +225,7 @@ void FuseFunctions(Graph& graph, LowerReport* report) {
     gone.erase(at);
     graph.nodes[at] = std::move(made);
   }
-  std::vector<Node> nodes;
-  for (size_t i = 0; i < graph.nodes.size(); ++i)
-    if (!gone.contains(i)) nodes.push_back(std::move(graph.nodes[i]));
-  graph.nodes = std::move(nodes);
+  RemoveNodes(graph, gone);
 }
 
 }  // namespace mezzo

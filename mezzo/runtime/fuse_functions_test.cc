@@ -117,6 +117,29 @@ TEST(FuseFunctions, LeavesOtherTypesVectorsAndTwoTensors) {
   ExpectSameBits(before, graph);
 }
 
+TEST(FuseSoftmax, TakesInScaleMaskAndQuantizeLinear) {
+  const Line scale = {"Div", {"x", "root"}, "a"}, softmax = {"Softmax", {"b"}, "c"};
+  const Line quantize = {"QuantizeLinear", {"c", "step", "zero"}, "y"};
+  const std::vector<std::vector<Line>> graphs = {
+      {scale, {"Add", {"many", "a"}, "b"}, softmax, quantize},
+      {scale, {"Add", {"a", "tall"}, "b"}, softmax, quantize},  // the mask is the larger one
+      {{"Add", {"x", "one"}, "b"}, softmax, quantize},
+      {{"Mul", {"x", "half"}, "b"}, softmax, quantize},
+      {{"Neg", {"x"}, "b"}, softmax, quantize}};
+  for (size_t i = 0; i < graphs.size(); ++i) {
+    Graph graph = GraphOf(graphs[i]);
+    graph.initializers["tall"] =
+        Tensor::Of(std::vector<float>{0, -1, -INFINITY, 2, 3, 4}, {2, 3, 1});
+    Graph fused = graph;
+    LowerReport report;
+    FuseSoftmax(fused, &report);
+    EXPECT_EQ(fused.nodes.size(), i == 4 ? 2u : 1u);
+    EXPECT_EQ(fused.nodes.back().domain, "mezzo");
+    EXPECT_EQ(report.replaced.at("y").size(), graphs[i].size() - (i == 4));
+    ExpectSameBits(graph, fused);
+  }
+}
+
 TEST(FuseOffsets, AreAddedByTheProduct) {
   std::mt19937 rng(4);
   Graph graph;

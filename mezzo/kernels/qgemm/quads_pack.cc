@@ -70,6 +70,10 @@ struct PanelQuads {
   std::vector<int8_t> w;
   std::vector<uint32_t> ids;
 
+  PanelQuads(size_t size, size_t count) : bytes(size) {
+    w.reserve(bytes * count), ids.reserve(count);
+  }
+
   int8_t* Add(uint32_t id) {
     ids.push_back(id);
     w.resize(w.size() + bytes);
@@ -132,7 +136,7 @@ void QQuads::Fill(const Code* w, size_t row_stride, size_t col_stride,
     panel.vectors = vectors * (i + 1) / count - vectors * i / count;
     panel.column = vectors * i / count * kQPanel;
     panel.cols = std::min(panel.vectors * kQPanel, cols_ - panel.column);
-    PanelQuads quads{4 * kQPanel * panel.vectors, {}, {}};
+    PanelQuads quads(4 * kQPanel * panel.vectors, runs * quads_per_run());
     for (size_t r = 0; r < runs; ++r)
       for (size_t at = 0; at < run_; at += 4) {
         const size_t k = r * run_ + at, rows = std::min<size_t>(4, run_ - at);

@@ -120,31 +120,55 @@ struct Lines {
     __builtin_memcpy(y + i, &v, (n - i) * sizeof(float));
   }
 
-  // The sum in the order of vmath.h's SumOf: eight floats at a time to doubles.
-  static double Sum(const float* x, size_t n) {
+  // In the order of vmath.h's SumOf: that of every 16th element in a double of its own.
+  struct Sum {
     typedef float Eight __attribute__((vector_size(32)));
-    typedef double Sums __attribute__((vector_size(64)));
-    Sums sum = {};
-    Eight v;
-    size_t i = 0;
-    for (; i + 8 <= n; i += 8) {
-      __builtin_memcpy(&v, x + i, sizeof(v));
-      sum += __builtin_convertvector(v, Sums);
+    typedef double Doubles __attribute__((vector_size(64)));
+    Doubles low = {}, high = {};
+
+    static void AddEight(Doubles& sum, const float* eight) {
+#if defined(__AVX512F__)  // g++ 12 would make eight instructions of it
+      sum += _mm512_cvtps_pd(_mm256_loadu_ps(eight));
+#else
+      Eight v;
+      __builtin_memcpy(&v, eight, sizeof(v));
+      sum += __builtin_convertvector(v, Doubles);
+#endif
     }
-    v = Eight{};
-    __builtin_memcpy(&v, x + i, (n - i) * sizeof(float));
-    sum += __builtin_convertvector(v, Sums);
-    return ((sum[0] + sum[4]) + (sum[2] + sum[6])) + ((sum[1] + sum[5]) + (sum[3] + sum[7]));
-  }
+    void Add(const float* sixteen) {
+      AddEight(low, sixteen);
+      AddEight(high, sixteen + 8);
+    }
+    double Total() const {
+      const Doubles s = low + high;
+      return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
+    }
+  };
 
   static void Softmax(const float* x, float* y, size_t n) {
+    // NaN is left to the sum
     V most = Constant<V>(-__builtin_inff());
     size_t i = 0;
-    for (; i + kLanes <= n; i += kLanes) most = Max(most, LoadAt(x + i));
-    float top = MaxLane(most);
-    for (; i < n; ++i) top = x[i] > top || x[i] != x[i] ? x[i] : top;
-    Map(x, y, n, [&](V v) { return Exp(v - top); });
-    const float scale = static_cast<float>(1 / Sum(y, n));
+    for (; i + kLanes <= n; i += kLanes) most = Larger(LoadAt(x + i), most);
+    float top = LargestLane(most);
+    for (; i < n; ++i) top = x[i] > top ? x[i] : top;
+    Sum sum;
+    const auto exponentials = [&](const float* from, float* to) {
+      for (size_t k = 0; k < 16; k += kLanes) StoreAt(to + k, Exp(LoadAt(from + k) - top));
+    };
+    for (i = 0; i + 16 <= n; i += 16) {
+      exponentials(x + i, y + i);
+      sum.Add(y + i);
+    }
+    if (i < n) {
+      float tail[16] = {};
+      __builtin_memcpy(tail, x + i, (n - i) * sizeof(float));
+      exponentials(tail, tail);
+      __builtin_memset(tail + (n - i), 0, (16 - (n - i)) * sizeof(float));
+      __builtin_memcpy(y + i, tail, (n - i) * sizeof(float));
+      sum.Add(tail);
+    }
+    const float scale = static_cast<float>(1 / sum.Total());
     Map(y, y, n, [&](V v) { return v * scale; });
   }
 

@@ -152,26 +152,25 @@ inline bool AnyLane(IntegersOf<F16> x) {
 }
 #endif
 
-// The largest lane; NaN if one is.
+// The larger, and the largest lane; b or anything if there is a NaN.
 #if defined(__AVX2__)
-inline float MaxLane(F8 x) {
-  typedef float F4 __attribute__((vector_size(16)));
-  F4 m = Max<F4>(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
-  m = Max<F4>(m, _mm_movehl_ps(m, m));
-  return Max<F4>(m, _mm_movehdup_ps(m))[0];
+inline F8 Larger(F8 a, F8 b) { return _mm256_max_ps(a, b); }
+inline float LargestLane(F8 x) {
+  __m128 m = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+  m = _mm_max_ps(m, _mm_movehl_ps(m, m));
+  return _mm_max_ps(m, _mm_movehdup_ps(m))[0];
 }
 #else
-inline float MaxLane(F8 x) {
+inline F8 Larger(F8 a, F8 b) { return a > b ? a : b; }
+inline float LargestLane(F8 x) {
   float m = x[0];
-  for (int j = 1; j < 8; ++j) m = x[j] > m || x[j] != x[j] ? x[j] : m;
+  for (int j = 1; j < 8; ++j) m = x[j] > m ? x[j] : m;
   return m;
 }
 #endif
 #if defined(__AVX512F__)
-inline float MaxLane(F16 x) {
-  return MaxLane(Max<F8>(_mm512_castps512_ps256(x),
-                         _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(x), 1))));
-}
+inline F16 Larger(F16 a, F16 b) { return _mm512_max_ps(a, b); }
+inline float LargestLane(F16 x) { return _mm512_reduce_max_ps(x); }
 #endif
 
 }  // namespace mezzo::vmath

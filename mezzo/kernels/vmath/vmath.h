@@ -100,29 +100,32 @@ inline float MaxOf(const float* x, size_t n, float start) {
   size_t i = 0;
   for (; i + 8 <= n; i += 8) m = Max(m, Load(x + i));
   for (size_t j = 0; i < n; ++i, ++j) m[j] = x[i] > m[j] || x[i] != x[i] ? x[i] : m[j];
-  return MaxLane(m);
+  float r = m[0];
+  for (int j = 1; j < 8; ++j) r = m[j] > r || m[j] != m[j] ? m[j] : r;
+  return r;
 }
 // Zeros behind the last element change nothing.
 template <class F>
 inline double SumOf(const float* x, size_t n, const F& f) {
   typedef float F4 __attribute__((vector_size(16)));
   typedef double D4 __attribute__((vector_size(32)));
-  D4 sum[2] = {};
-  const auto add = [&](const float* eight) {
-    for (int h = 0; h < 2; ++h) {
+  D4 sum[4] = {};  // of every 16th element
+  const auto add = [&](const float* sixteen) {
+#pragma GCC unroll 4
+    for (int h = 0; h < 4; ++h) {
       F4 v;
-      std::memcpy(&v, eight + 4 * h, sizeof(v));
+      std::memcpy(&v, sixteen + 4 * h, sizeof(v));
       sum[h] += f(__builtin_convertvector(v, D4));
     }
   };
   size_t i = 0;
-  for (; i + 8 <= n; i += 8) add(x + i);
+  for (; i + 16 <= n; i += 16) add(x + i);
   if (i < n) {
-    float tail[8] = {};
+    float tail[16] = {};
     std::memcpy(tail, x + i, (n - i) * sizeof(float));
     add(tail);
   }
-  const D4 s = sum[0] + sum[1];
+  const D4 s = (sum[0] + sum[2]) + (sum[1] + sum[3]);
   return (s[0] + s[2]) + (s[1] + s[3]);
 }
 inline double SumOf(const float* x, size_t n) {

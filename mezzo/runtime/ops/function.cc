@@ -1,9 +1,11 @@
-// mezzo:Function (fuse.h): several elementwise operators at once, and QuantizeLinear behind them.
+// mezzo:Function and mezzo:Softmax (fuse.h): several operators at once, and QuantizeLinear behind
+// them.
 #include "mezzo/kernels/qelementwise/qelementwise.h"
 #include "mezzo/kernels/vmath/functions.h"
 #include "mezzo/runtime/ops/families.h"
 #include "mezzo/runtime/ops/integer.h"
-#include "mezzo/runtime/ops/op_util.h"
+#include "mezzo/runtime/ops/map.h"
+#include "mezzo/runtime/ops/strided_copy.h"
 
 namespace mezzo {
 namespace {
@@ -18,14 +20,18 @@ std::vector<vmath::Step> StepsOf(const Node& node) {
   return steps;
 }
 
+QScale GridOf(const Node& node) {
+  return {node.Float("y_scale", 1), static_cast<int32_t>(node.Int("y_zero_point", 0)),
+          OutputType(node) == DType::kInt8};
+}
+
 void Function(OpContext& ctx) {
   const Tensor& x = ctx.in[0];
   Require(x.dtype() == DType::kFloat32, "got ", Name(x.dtype()), ", needs float32");
   const std::vector<vmath::Step> steps = StepsOf(ctx.node);
   const bool codes = ctx.node.Has("y_type");
   const DType type = codes ? OutputType(ctx.node) : DType::kFloat32;
-  const QScale grid{ctx.node.Float("y_scale", 1),
-                    static_cast<int32_t>(ctx.node.Int("y_zero_point", 0)), type == DType::kInt8};
+  const QScale grid = codes ? GridOf(ctx.node) : QScale();
   Tensor y = codes ? Tensor(type, x.shape(), x.layout()) : ctx.TakeOrMake(0, type);
   const float* from = x.data<float>();
   ctx.threads.For(static_cast<size_t>(x.numel()), kGrain, [&](size_t begin, size_t end) {
@@ -41,8 +47,52 @@ void Function(OpContext& ctx) {
   ctx.out[0] = scalar ? y.Reshape({1}) : std::move(y);
 }
 
+// Rows of x, with a mask that broadcasts to it, through the steps, Softmax and QuantizeLinear.
+void Softmax(OpContext& ctx) {
+  Tensor x = ctx.Plain(0);
+  Require(x.dtype() == DType::kFloat32 && x.rank() > 0, "got ", Name(x.dtype()), " ",
+          ToString(x.shape()), ", needs rows of float32");
+  const Tensor mask = ctx.Has(1) ? ctx.Plain(1) : Tensor::Scalar(0.0f);
+  Require(mask.dtype() == DType::kFloat32, "the mask is ", Name(mask.dtype()), ", needs float32");
+  const Shape shape = BroadcastShape(x.shape(), mask.shape());
+  if (shape != x.shape()) {
+    Tensor wide(x.dtype(), shape);
+    CopyStrided(x.raw(), shape, BroadcastStrides(x, shape), wide.raw(), sizeof(float), ctx.threads);
+    x = std::move(wide);
+  }
+  const std::vector<vmath::Step> steps = StepsOf(ctx.node);
+  const QScale grid = GridOf(ctx.node);
+  Tensor y(OutputType(ctx.node), shape);
+  const float* from = x.data<float>();
+  const float* mask_data = mask.data<float>();
+  const auto n = static_cast<size_t>(shape.back());
+  const std::vector<int64_t> strides = BroadcastStrides(mask, shape);
+  const size_t rows = n ? static_cast<size_t>(x.numel()) / n : 0;
+  ctx.threads.For(rows, 1 + kGrain / 4 / (n + 1), [&](size_t begin, size_t end) {
+    std::vector<float> row(n);
+    for (size_t r = begin; r < end; ++r) {
+      const float* in = from + r * n;
+      if (!steps.empty()) vmath::RunSteps(steps, in, row.data(), n), in = row.data();
+      if (ctx.Has(1)) {
+        int64_t at = 0;
+        for (size_t d = shape.size() - 1, i = r; d-- > 0; i /= static_cast<size_t>(shape[d]))
+          at += static_cast<int64_t>(i % static_cast<size_t>(shape[d])) * strides[d];
+        BinaryRow(in, 1, mask_data + at, strides.back(), row.data(), static_cast<int64_t>(n),
+                  [](auto a, auto b) { return a + b; });
+        in = row.data();
+      }
+      vmath::SoftmaxRow(in, row.data(), n);
+      Quantize(row.data(), grid, static_cast<uint8_t*>(y.raw()) + r * n, n);
+    }
+  });
+  ctx.out[0] = std::move(y);
+}
+
 }  // namespace
 
-void AddFunction(OpTable& table) { table.Add("mezzo:Function", &Function, true); }
+void AddFunction(OpTable& table) {
+  table.Add("mezzo:Function", &Function, true);
+  table.Add("mezzo:Softmax", &Softmax);
+}
 
 }  // namespace mezzo

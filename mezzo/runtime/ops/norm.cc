@@ -162,7 +162,7 @@ Moments MomentsOf(const float* x, int64_t n) {
   const auto count = static_cast<size_t>(n);
   const double mean = vmath::SumOf(x, count) / static_cast<double>(n);
   // zeros behind the last element would count, so it is done apart
-  const size_t whole = count / 8 * 8;
+  const size_t whole = count / 16 * 16;
   double squares = vmath::SumOf(x, whole, [&](auto v) { return (v - mean) * (v - mean); });
   for (size_t i = whole; i < count; ++i) squares += (x[i] - mean) * (x[i] - mean);
   return {mean, squares / static_cast<double>(n)};
