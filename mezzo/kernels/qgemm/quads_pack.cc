@@ -64,15 +64,14 @@ struct Source {
   }
 };
 
-// Quads of a panel, `bytes` weights each.
+// Quads of a panel, `bytes` weights each, at the end of what is packed.
 struct PanelQuads {
   size_t bytes;
-  std::vector<int8_t> w;
-  std::vector<uint32_t> ids;
+  std::vector<int8_t>& w;
+  std::vector<uint32_t>& ids;
+  size_t w_begin = w.size(), id_begin = ids.size();
 
-  PanelQuads(size_t size, size_t count) : bytes(size) {
-    w.reserve(bytes * count), ids.reserve(count);
-  }
+  size_t count() const { return ids.size() - id_begin; }
 
   int8_t* Add(uint32_t id) {
     ids.push_back(id);
@@ -96,13 +95,13 @@ struct PanelQuads {
 
   // As PairQuads.
   size_t Pair() {
-    std::vector<Quad> quads(ids.size());
+    std::vector<Quad> quads(count());
     for (size_t q = 0; q < quads.size(); ++q) {
-      std::copy_n(&w[q * bytes], bytes, quads[q].w.data());
-      quads[q].id = ids[q];
+      std::copy_n(&w[w_begin + q * bytes], bytes, quads[q].w.data());
+      quads[q].id = ids[id_begin + q];
     }
     const size_t pairs = PairQuads(quads);
-    w.clear(), ids.clear();
+    w.resize(w_begin), ids.resize(id_begin);
     for (const Quad& q : quads) std::copy_n(q.w.data(), bytes, Add(q.id));
     return pairs;
   }
@@ -110,7 +109,7 @@ struct PanelQuads {
   // Adds the sum of each column's weights to sums[0, bytes / 4).
   void Sum(uint32_t* sums) const {
     const __m256i bytes_of_ones = _mm256_set1_epi8(1), ones = _mm256_set1_epi16(1);
-    for (size_t q = 0; q < w.size(); q += bytes)
+    for (size_t q = w_begin; q < w.size(); q += bytes)
       for (size_t i = 0; i < bytes; i += 32) {
         auto* sum = reinterpret_cast<__m256i*>(sums + i / 4);
         const auto* from = reinterpret_cast<const __m256i*>(&w[q + i]);
@@ -131,12 +130,15 @@ void QQuads::Fill(const Code* w, size_t row_stride, size_t col_stride,
   const size_t count = DivideUp(vectors, lines_->max_vectors);
   sums_.assign(vectors * kQPanel, 0);
   std::vector<int8_t> packed;
+  packed.reserve(runs * quads_per_run() * vectors * 4 * kQPanel);
+  ids_.reserve(runs * quads_per_run() * count);
   for (size_t i = 0; i < count; ++i) {
     Panel panel{};
     panel.vectors = vectors * (i + 1) / count - vectors * i / count;
     panel.column = vectors * i / count * kQPanel;
     panel.cols = std::min(panel.vectors * kQPanel, cols_ - panel.column);
-    PanelQuads quads(4 * kQPanel * panel.vectors, runs * quads_per_run());
+    panel.id = ids_.size(), panel.w = packed.size();
+    PanelQuads quads{4 * kQPanel * panel.vectors, packed, ids_};
     for (size_t r = 0; r < runs; ++r)
       for (size_t at = 0; at < run_; at += 4) {
         const size_t k = r * run_ + at, rows = std::min<size_t>(4, run_ - at);
@@ -157,10 +159,7 @@ void QQuads::Fill(const Code* w, size_t row_stride, size_t col_stride,
       }
     quads.Sum(&sums_[panel.column]);
     panel.pairs = lines_->pairs ? quads.Pair() : 0;
-    panel.singles = quads.ids.size() - 2 * panel.pairs;
-    panel.id = ids_.size(), panel.w = packed.size();
-    ids_.insert(ids_.end(), quads.ids.begin(), quads.ids.end());
-    packed.insert(packed.end(), quads.w.begin(), quads.w.end());
+    panel.singles = quads.count() - 2 * panel.pairs;
     panels_.push_back(panel);
   }
   weights_ = AlignedZeros<int8_t>(packed.size());
