@@ -81,7 +81,9 @@ struct Job {
                    static_cast<char*>(p.y) + at * element, p.y_stride * element, p.residual,
                    p.residual ? p.other + at : nullptr,
                    panel == first_panel ? (end_column - w.column) * element : 0,
-                   panel + 1 < last_panel && p.w->bytes(w) <= Caches().l1 ? p.w->bytes(p.w->panels()[panel + 1]) : 0});
+                   begin == 0 && panel + 1 < last_panel && p.w->bytes(w) <= Caches().l1
+                       ? p.w->bytes(p.w->panels()[panel + 1])
+                       : 0});
     }
   }
 
