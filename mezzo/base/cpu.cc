@@ -90,9 +90,7 @@ Isa CurrentIsa() {
   return f < 0 ? chosen : static_cast<Isa>(f);
 }
 
-bool HasVbmi() {
-  return CurrentIsa() >= Isa::kAvx512Vnni && __builtin_cpu_supports("avx512vbmi");
-}
+bool HasVbmi() { return CurrentIsa() >= Isa::kAvx512Vnni && __builtin_cpu_supports("avx512vbmi"); }
 
 ScopedIsa::ScopedIsa(Isa isa) : before_(forced.exchange(static_cast<int>(isa))) {}
 ScopedIsa::~ScopedIsa() { forced = before_; }

@@ -22,8 +22,8 @@ const std::vector<Isa>& SupportedIsas();
 // lacks.
 Isa CurrentIsa();
 
-// Whether AVX-512's permutations of bytes (VBMI) may be used: not all processors of kAvx512Vnni have
-// them.
+// Whether AVX-512's permutations of bytes (VBMI) may be used: not all processors of kAvx512Vnni
+// have them.
 bool HasVbmi();
 
 // Replaces the one in use until the object ends. For tests; not while kernels run.
