@@ -20,8 +20,8 @@ void FuseOffsets(Graph& graph, LowerReport* report);
 //                 y_type, y_scale, y_zero_point: of codes, if it ends in them
 void FuseFunctions(Graph& graph, LowerReport* report);
 
-// A Softmax over rows and the QuantizeLinear behind it, with the Add of a mask and the Mul or Div by a
-// number before it, become
+// A Softmax over rows and the QuantizeLinear behind it, with the Add of a mask and the Mul or Div
+// by a number before it, become
 //   Softmax(x, [mask])   kinds, a, b, constants, if there is a number; y_type, y_scale,
 //                        y_zero_point: of codes
 void FuseSoftmax(Graph& graph, LowerReport* report);
