@@ -18,8 +18,8 @@ struct MachinePeak {
 };
 
 // Takes under half a second on a machine that does nothing else meanwhile; otherwise longer, and
-// finds less. The arithmetic is that of AVX2, which most kernels are written for: integer products
-// by newer sets (Isa) may exceed it.
+// finds less. The arithmetic is that of the instruction set in use (CurrentIsa), floats of 512 bits
+// included, which no kernel uses for products yet.
 MachinePeak MeasurePeak(const Threads& threads);
 
 // Bytes a second that all threads together read from memory: the best of several passes over more
