@@ -77,7 +77,7 @@ const std::vector<Isa>& SupportedIsas() {
     if (__builtin_cpu_supports("avx2")) list.push_back(Isa::kAvx2);
     if (HasAvxVnni()) list.push_back(Isa::kAvxVnni);
     if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-        __builtin_cpu_supports("avx512vnni"))
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni"))
       list.push_back(Isa::kAvx512Vnni);
     return list;
   }();
