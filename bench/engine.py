@@ -1,17 +1,19 @@
 """Latency of INT8 files in mezzo, ONNX Runtime and OpenVINO, turn by turn, on the same files.
 
     python bench/engine.py FOLDER [--floats DATA] [--mezzo build/mezzo] [--networks resnet50,lite0] [--batches 1,8]
-                           [--threads 1,2] [--rounds 5]
+                           [--threads 1,2] [--rounds 5] [--avx2]
 
 FOLDER holds NETWORK.onnx, INT8 files that mezzo wrote (resnet50: of bench/resnet50.py's model); DATA the float networks as
 NETWORK/model.onnx (what bench/prepare_int8_data.py made). Each figure is the median over the rounds of one process's own
 median of its runs; in a round all programs take their turn. Peers run with their default options, in which products of 8-bit
-codes saturate on processors without VNNI; OpenVINO with its latency hint.
+codes saturate on processors without VNNI; OpenVINO with its latency hint. --avx2 limits mezzo and OpenVINO to AVX2; ONNX
+Runtime cannot be limited and is left out.
 """
 
 import argparse
 import json
 import math
+import os
 import pathlib
 import statistics
 import subprocess
@@ -82,6 +84,7 @@ def mezzo_ms(program, file, shapes, threads):
 
 
 PEERS = {"onnxruntime": onnxruntime_ms, "openvino": openvino_ms}
+NAMES = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
 
 
 def peer_ms(peer, file, shapes, threads):
@@ -105,9 +108,13 @@ def main():
     parser.add_argument("--batches", default="1,8")
     parser.add_argument("--threads", default="1,2")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--avx2", action="store_true")
     options = parser.parse_args()
-    print("| network | batch | threads | mezzo ms | ONNX Runtime ms | OpenVINO ms | mezzo / best | float in mezzo / int8 |")
-    print("|---|---|---|---|---|---|---|---|")
+    peers = ["openvino"] if options.avx2 else list(PEERS)
+    if options.avx2:
+        os.environ |= {"MEZZO_ISA": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
+    titles = ["network", "batch", "threads", "mezzo ms", *(f"{NAMES[p]} ms" for p in peers), "mezzo / best", "float in mezzo / int8"]
+    print(f"| {' | '.join(titles)} |\n|{'---|' * len(titles)}")
     ratios = []
     for network in options.networks.split(","):
         for batch in map(int, options.batches.split(",")):
@@ -117,15 +124,15 @@ def main():
                 rounds = []
                 for _ in range(options.rounds):
                     row = [mezzo_ms(options.mezzo, file, shapes, threads)]
-                    row += [peer_ms(peer, file, shapes, threads) for peer in PEERS]
+                    row += [peer_ms(peer, file, shapes, threads) for peer in peers]
                     if options.floats:
                         model = options.floats / network / "model.onnx"
                         row.append(mezzo_ms(options.mezzo, str(model), shapes, threads) / row[0])
                     rounds.append(row)
-                mezzo, *peers = (statistics.median(column) for column in list(zip(*rounds))[:3])
-                speedup = f"{statistics.median(row[3] for row in rounds):.2f}" if options.floats else "-"
-                ratios.append(mezzo / min(peers))
-                cells = " | ".join(f"{ms:.2f}" for ms in (mezzo, *peers))
+                mezzo, *others = (statistics.median(column) for column in list(zip(*rounds))[: 1 + len(peers)])
+                speedup = f"{statistics.median(row[-1] for row in rounds):.2f}" if options.floats else "-"
+                ratios.append(mezzo / min(others))
+                cells = " | ".join(f"{ms:.2f}" for ms in (mezzo, *others))
                 print(f"| {network} | {batch} | {threads} | {cells} | {ratios[-1]:.2f} | {speedup} |", flush=True)
     print(f"\ngeometric mean of mezzo / best: {math.exp(statistics.mean(map(math.log, ratios))):.2f}")
 

@@ -70,15 +70,13 @@ void Softmax(OpContext& ctx) {
   const size_t rows = n ? static_cast<size_t>(x.numel()) / n : 0;
   ctx.threads.For(rows, 1 + kGrain / 4 / (n + 1), [&](size_t begin, size_t end) {
     std::vector<float> row(n);
-    for (size_t r = begin; r < end; ++r) {
+    RowWalk mask_row(shape, strides, begin);
+    for (size_t r = begin; r < end; ++r, mask_row.Next()) {
       const float* in = from + r * n;
       if (!steps.empty()) vmath::RunSteps(steps, in, row.data(), n), in = row.data();
       if (ctx.Has(1)) {
-        int64_t at = 0;
-        for (size_t d = shape.size() - 1, i = r; d-- > 0; i /= static_cast<size_t>(shape[d]))
-          at += static_cast<int64_t>(i % static_cast<size_t>(shape[d])) * strides[d];
-        BinaryRow(in, 1, mask_data + at, strides.back(), row.data(), static_cast<int64_t>(n),
-                  [](auto a, auto b) { return a + b; });
+        BinaryRow(in, 1, mask_data + mask_row.offset(), strides.back(), row.data(),
+                  static_cast<int64_t>(n), [](auto a, auto b) { return a + b; });
         in = row.data();
       }
       vmath::SoftmaxRow(in, row.data(), n);

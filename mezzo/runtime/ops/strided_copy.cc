@@ -51,22 +51,14 @@ void CopyRows(const U* x, std::span<const Dim> dims, U* y, const Threads& thread
   const Dim inner = dims.back();
   int64_t rows = 1;
   for (const Dim& d : dims.first(dims.size() - 1)) rows *= d.size;
+  Shape sizes;
+  std::vector<int64_t> strides;
+  for (const Dim& d : dims) sizes.push_back(d.size), strides.push_back(d.stride);
   const size_t grain = std::max<int64_t>(1, kGrain / inner.size);
   threads.For(rows, grain, [&](size_t begin, size_t end) {
-    // the offset of each row from that of the one before
-    const auto lead = dims.first(dims.size() - 1);
-    int64_t offset = Offset(lead, begin);
-    std::vector<int64_t> at(lead.size());
-    for (int64_t d = static_cast<int64_t>(lead.size()) - 1, i = begin; d >= 0; i /= lead[d--].size)
-      at[d] = i % lead[d].size;
-    for (size_t r = begin; r < end; ++r) {
-      CopyRow(x + offset, inner.stride, y + r * inner.size, inner.size);
-      for (size_t d = lead.size(); d-- > 0;) {
-        offset += lead[d].stride;
-        if (++at[d] < lead[d].size) break;
-        at[d] = 0, offset -= lead[d].size * lead[d].stride;
-      }
-    }
+    RowWalk row(sizes, strides, begin);
+    for (size_t r = begin; r < end; ++r, row.Next())
+      CopyRow(x + row.offset(), inner.stride, y + r * inner.size, inner.size);
   });
 }
 
@@ -117,6 +109,17 @@ void CopyTransposed(const U* x, std::span<const Dim> dims, U* y, const Threads& 
 }
 
 }  // namespace
+
+RowWalk::RowWalk(const Shape& dims, const std::vector<int64_t>& strides, size_t first_row)
+    : dims_(dims.begin(), dims.end() - 1),
+      strides_(strides.begin(), strides.end() - 1),
+      at_(dims_.size()) {
+  auto row = static_cast<int64_t>(first_row);
+  for (size_t d = at_.size(); d-- > 0; row /= dims_[d]) {
+    at_[d] = row % dims_[d];
+    offset_ += at_[d] * strides_[d];
+  }
+}
 
 void CopyStrided(const void* x, const Shape& shape, const std::vector<int64_t>& strides, void* y,
                  size_t item, const Threads& threads) {
