@@ -200,7 +200,11 @@ template <Mode kMode, int R, int V>
     for (int r = 0; r < R; ++r) stage.StoreRow(sums.at[r], first + r);
   } else {
     Unrolled<R>([&](auto r) MEZZO_INLINE {
-      Unrolled<V>([&](auto v) MEZZO_INLINE { asm("" : "+v"(sums.at[r][v])); });
+      Unrolled<V>([&](auto v) MEZZO_INLINE {
+        __m512i sum = sums.at[r][v];
+        asm("" : "+v"(sum));  // as in the lines of AVX2
+        sums.at[r][v] = sum;
+      });
     });
     stage.template Store<kMode, R>(sums, first);
   }
