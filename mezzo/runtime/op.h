@@ -72,8 +72,8 @@ using OpFn = void (*)(OpContext&);
 struct OpEntry {
   OpFn run = nullptr;
   bool channels_last = false;  // takes inputs in any layout; others get every input in plain layout
-  // Fills `state` before the first run, if all inputs but the first are constant; those alone are
-  // there. May do nothing: `run` makes what it lacks.
+  // Fills `state` before the first run from constant inputs: they alone are there. Does nothing
+  // where it lacks one: `run` makes what is missing.
   OpFn prepare = nullptr;
 };
 

@@ -86,13 +86,11 @@ struct Session::Program {
     for (const auto& [slot, tensor] : constants) frame[slot] = tensor;
     std::vector<const Step*> ready;
     for (const auto& step : steps)
-      if (step->op.prepare && std::all_of(step->inputs.begin() + 1, step->inputs.end(),
-                                          [&](int i) { return i < 0 || frame[i].defined(); }))
-        ready.push_back(step.get());
+      if (step->op.prepare) ready.push_back(step.get());
     options.threads.Each(ready.size(), [&](size_t i, size_t) {
       const Step& step = *ready[i];
       std::vector<Tensor> in(step.inputs.size());
-      for (size_t k = 1; k < in.size(); ++k)
+      for (size_t k = 0; k < in.size(); ++k)
         if (step.inputs[k] >= 0) in[k] = frame[step.inputs[k]];
       OpContext ctx{*step.node,      in,        {step.constant.get(), in.size()}, {}, Threads(),
                     options.kernels, step.state};

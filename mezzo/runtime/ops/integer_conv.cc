@@ -61,7 +61,9 @@ Prepared& PreparedQConv(OpContext& ctx) {
   });
 }
 
-void PrepareQConv(OpContext& ctx) { PreparedQConv(ctx); }
+void PrepareQConv(OpContext& ctx) {
+  if (ctx.Has(1) && ctx.Has(2) == ctx.node.HasInput(2)) PreparedQConv(ctx);
+}
 
 void QConvOp(OpContext& ctx) {
   const WindowGeometry g = ConvGeometry(ctx.node, ctx.in[0], ctx.Plain(1));

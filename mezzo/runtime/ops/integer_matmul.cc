@@ -174,6 +174,7 @@ void QMatMulOp(OpContext& ctx) {
 }
 
 void PrepareQMatMul(OpContext& ctx) {
+  if (!ctx.Has(1) || ctx.Has(2) != ctx.node.HasInput(2)) return;
   const Tensor& b = ctx.Plain(1);
   if (b.rank() != 2) return;
   const bool turned = ctx.node.Int("transpose_b", 0) != 0;
