@@ -53,14 +53,15 @@ MEZZO_INLINE inline VnniSums<D, R, V> VnniSumsOf(const QuadStrip& s, size_t firs
       Unrolled<kChains - 1>([&](auto c) MEZZO_INLINE { acc[c + 1].at[r][v] = D::Zero(); });
     });
   });
+  const size_t quads = 2 * s.pairs + s.singles, rest = quads % kChains;
   const int32_t* offsets = s.offsets;
-  const int32_t* const end = offsets + 2 * s.pairs + s.singles;
+  const int32_t* const last = offsets + (quads - rest);
   const int8_t* w = s.w;
-  for (; offsets + kChains <= end; offsets += kChains, w += kPitch * kChains)
+  for (; offsets != last; offsets += kChains, w += kPitch * kChains)
     Unrolled<kChains>([&](auto c)
                           MEZZO_INLINE { AddQuad<D>(row, offsets[c], w + kPitch * c, acc[c]); });
   Unrolled<kChains - 1>([&](auto c) MEZZO_INLINE {
-    if (offsets + c < end) AddQuad<D>(row, offsets[c], w + kPitch * c, acc[c]);
+    if (c < rest) AddQuad<D>(row, offsets[c], w + kPitch * c, acc[c]);
   });
   Unrolled<kChains - 1>([&](auto c) MEZZO_INLINE {
     Unrolled<R>([&](auto r) MEZZO_INLINE {
