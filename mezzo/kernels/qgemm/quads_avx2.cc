@@ -1,5 +1,5 @@
-// AVX2: vpmaddubsw, exact within the bounds that packing keeps (quads_pairs.h). A tile of 4 rows x 16
-// columns keeps 8 sums in registers; two quads share a 16-bit sum where they can.
+// AVX2: vpmaddubsw, exact within the bounds that packing keeps (quads_pairs.h). A tile of 4 rows x
+// 16 columns keeps 8 sums in registers; two quads share a 16-bit sum where they can.
 #include "mezzo/kernels/qgemm/quads_tile_avx2.h"
 
 namespace mezzo {
