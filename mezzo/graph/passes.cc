@@ -45,20 +45,26 @@ void RemoveCopies(Graph& graph) {
   });
 }
 
+void RemoveNodes(Graph& graph, const std::set<size_t>& gone) {
+  std::vector<Node> nodes;
+  for (size_t i = 0; i < graph.nodes.size(); ++i)
+    if (!gone.contains(i)) nodes.push_back(std::move(graph.nodes[i]));
+  graph.nodes = std::move(nodes);
+}
+
 void RemoveUnused(Graph& graph) {
   std::unordered_set<std::string> used = CapturedBySubgraphs(graph);
   for (const ValueInfo& out : graph.outputs) used.insert(out.name);
-  std::vector<char> keep(graph.nodes.size(), 0);
+  std::set<size_t> gone;
   for (size_t i = graph.nodes.size(); i-- > 0;) {
     const Node& node = graph.nodes[i];
-    keep[i] = std::any_of(node.outputs.begin(), node.outputs.end(),
-                          [&](const std::string& out) { return used.contains(out); });
-    if (keep[i]) used.insert(node.inputs.begin(), node.inputs.end());
+    if (std::any_of(node.outputs.begin(), node.outputs.end(),
+                    [&](const std::string& out) { return used.contains(out); }))
+      used.insert(node.inputs.begin(), node.inputs.end());
+    else
+      gone.insert(i);
   }
-  std::vector<Node> nodes;
-  for (size_t i = 0; i < keep.size(); ++i)
-    if (keep[i]) nodes.push_back(std::move(graph.nodes[i]));
-  graph.nodes = std::move(nodes);
+  RemoveNodes(graph, gone);
   std::erase_if(graph.initializers, [&](const auto& entry) { return !used.contains(entry.first); });
 }
 

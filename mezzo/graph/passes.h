@@ -1,6 +1,7 @@
 // Rewritings of a float graph that change no result beyond rounding.
 #pragma once
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,9 @@ void ReplaceUses(Graph& graph, const std::string& from, const std::string& to);
 // Removes Identity, Dropout of inference and Cast to the same type's copies where the value they
 // copy can stand in for theirs.
 void RemoveCopies(Graph& graph);
+
+// Removes the nodes at these places.
+void RemoveNodes(Graph& graph, const std::set<size_t>& gone);
 
 // Removes nodes whose outputs nobody uses, and then initializers nobody uses.
 void RemoveUnused(Graph& graph);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 #include <span>
 #include <utility>
 
@@ -48,18 +49,32 @@ void MergeSources(LowerReport& report, const std::string& conv, const std::strin
   report.replaced[add] = std::move(sources);
 }
 
-void RemoveNodes(Graph& graph, const std::vector<char>& gone) {
-  std::vector<Node> nodes;
-  for (size_t i = 0; i < graph.nodes.size(); ++i)
-    if (!gone[i]) nodes.push_back(std::move(graph.nodes[i]));
-  graph.nodes = std::move(nodes);
+// What `add` adds to its operand `i`, the floats of a QMatMul that nobody else reads: a constant
+// with a finite value per column, or null.
+const Tensor* OffsetsFor(const Graph& graph, const Uses& uses, const Node& add, size_t i) {
+  const auto producer = uses.producer.find(add.inputs[i]);
+  const Tensor* offsets = graph.Initializer(add.inputs[1 - i]);
+  if (producer == uses.producer.end() || uses.count(add.inputs[i]) != 1 || !offsets) return nullptr;
+  const Node& product = graph.nodes[producer->second];
+  if (!Is(product, "QMatMul") || product.String("y_type", "uint8") != "float32" ||
+      product.Has("offsets"))
+    return nullptr;
+  const Tensor* b = graph.Initializer(product.inputs[1]);
+  const bool turned = product.Int("transpose_b", 0) != 0;
+  if (!b || b->rank() != 2 || offsets->rank() != 1 || offsets->dtype() != DType::kFloat32 ||
+      offsets->numel() != b->dim(turned ? 0 : 1))
+    return nullptr;
+  const std::span<const float> values = offsets->span<float>();
+  const bool finite =
+      std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v); });
+  return finite ? offsets : nullptr;
 }
 
 }  // namespace
 
 void FuseAdditions(Graph& graph, LowerReport* report) {
   const Uses uses(graph);
-  std::vector<char> gone(graph.nodes.size(), 0);
+  std::set<size_t> gone;
   for (Node& add : graph.nodes) {
     if (!Is(add, "QAdd")) continue;
     for (size_t i = 0; i < 2; ++i) {
@@ -67,7 +82,7 @@ void FuseAdditions(Graph& graph, LowerReport* report) {
       const size_t at = uses.producer.at(add.inputs[i]);
       if (report) MergeSources(*report, add.inputs[i], add.outputs[0]);
       add = Fused(graph.nodes[at], add, i);
-      gone[at] = 1;
+      gone.insert(at);
       break;
     }
   }
@@ -76,35 +91,23 @@ void FuseAdditions(Graph& graph, LowerReport* report) {
 
 void FuseOffsets(Graph& graph, LowerReport* report) {
   const Uses uses(graph);
-  std::vector<char> gone(graph.nodes.size(), 0);
+  std::set<size_t> gone;
   for (Node& add : graph.nodes) {
     if (!add.Is("Add")) continue;
     for (size_t i = 0; i < 2; ++i) {
-      const auto producer = uses.producer.find(add.inputs[i]);
-      const Tensor* offsets = graph.Initializer(add.inputs[1 - i]);
-      if (producer == uses.producer.end() || uses.count(add.inputs[i]) != 1 || !offsets) continue;
-      const Node& product = graph.nodes[producer->second];
-      if (!Is(product, "QMatMul") || product.String("y_type", "uint8") != "float32" ||
-          product.Has("offsets"))
-        continue;
-      const Tensor* b = graph.Initializer(product.inputs[1]);
-      const bool turned = product.Int("transpose_b", 0) != 0;
-      if (!b || b->rank() != 2 || offsets->rank() != 1 || offsets->dtype() != DType::kFloat32 ||
-          offsets->numel() != b->dim(turned ? 0 : 1))
-        continue;
-      const std::span<const float> values = offsets->span<float>();
-      if (!std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v); }))
-        continue;
-      const size_t at = producer->second;
+      const Tensor* offsets = OffsetsFor(graph, uses, add, i);
+      if (!offsets) continue;
+      const size_t at = uses.producer.at(add.inputs[i]);
       if (report) {
         report->replaced[add.outputs[0]] = {{add.name, add.op_type}};
         MergeSources(*report, add.inputs[i], add.outputs[0]);
       }
-      Node made = product;
+      Node made = graph.nodes[at];
+      const std::span<const float> values = offsets->span<float>();
       made.attributes["offsets"] = std::vector<float>(values.begin(), values.end());
       made.outputs = add.outputs;
       add = std::move(made);
-      gone[at] = 1;
+      gone.insert(at);
       break;
     }
   }

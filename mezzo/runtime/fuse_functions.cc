@@ -21,6 +21,12 @@ std::optional<Kind> KindOf(const Node& node) {
   return it == kKinds.end() ? std::nullopt : std::optional(it->second);
 }
 
+// The constant that is one float; null if the value is none.
+const Tensor* NumberOf(const Graph& graph, const std::string& value) {
+  const Tensor* t = graph.Initializer(value);
+  return t && t->dtype() == DType::kFloat32 && t->numel() == 1 && t->rank() <= 1 ? t : nullptr;
+}
+
 // Nodes that together compute a function of one value.
 struct Region {
   std::set<size_t> nodes;
@@ -30,7 +36,7 @@ struct Region {
 
 class Regions {
  public:
-  explicit Regions(Graph& graph) : graph_(graph), uses_(graph) {
+  explicit Regions(const Graph& graph) : graph_(graph), uses_(graph) {
     for (size_t i = 0; i < graph.nodes.size(); ++i)
       if (std::optional<Region> r = RegionOf(i)) of_[i] = std::move(*r);
   }
@@ -67,11 +73,6 @@ class Regions {
   const Uses& uses() const { return uses_; }
 
  private:
-  bool IsNumber(const std::string& value) const {
-    const Tensor* t = graph_.Initializer(value);
-    return t && t->dtype() == DType::kFloat32 && t->numel() == 1 && t->rank() <= 1;
-  }
-
   // The largest region that ends with node i.
   std::optional<Region> RegionOf(size_t i) const {
     const Node& node = graph_.nodes[i];
@@ -79,7 +80,7 @@ class Regions {
     Region with, alone;  // with the regions before it, or not
     bool fits = true, stands = true;
     for (const std::string& in : node.inputs) {
-      if (IsNumber(in)) {
+      if (NumberOf(graph_, in)) {
         with.has_float = alone.has_float = true;
         continue;
       }
@@ -139,13 +140,6 @@ void WriteGrid(const Graph& graph, const Node& q, Node& made) {
   made.attributes["y_type"] = std::string(Name(zero.dtype()));
 }
 
-void RemoveNodes(Graph& graph, const std::set<size_t>& gone) {
-  std::vector<Node> nodes;
-  for (size_t i = 0; i < graph.nodes.size(); ++i)
-    if (!gone.contains(i)) nodes.push_back(std::move(graph.nodes[i]));
-  graph.nodes = std::move(nodes);
-}
-
 }  // namespace
 
 void FuseSoftmax(Graph& graph, LowerReport* report) {
@@ -158,8 +152,7 @@ void FuseSoftmax(Graph& graph, LowerReport* report) {
   };
   const auto number = [&](const Node* node) {
     const bool scales = node && (node->Is("Mul") || node->Is("Div")) && node->inputs.size() == 2;
-    const Tensor* c = scales ? graph.Initializer(node->inputs[1]) : nullptr;
-    return c && c->dtype() == DType::kFloat32 && c->numel() == 1 && c->rank() <= 1 ? c : nullptr;
+    return scales ? NumberOf(graph, node->inputs[1]) : nullptr;
   };
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
     const Node& softmax = graph.nodes[i];

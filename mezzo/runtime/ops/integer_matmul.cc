@@ -64,10 +64,12 @@ size_t MatrixOf(const MatMulShape& s, const std::vector<int64_t>& strides, size_
   return static_cast<size_t>(at);
 }
 
-QQuads PackQuads(const MatMulShape& s, QCodes b, std::span<const int32_t> zeros) {
+// Packed: QQuads or QWeights; `more` are Pack's arguments behind the zero points.
+template <class Packed, class... More>
+Packed PackB(const MatMulShape& s, QCodes b, std::span<const int32_t> zeros, More... more) {
   const auto [row, col] =
       s.transpose_b ? std::pair{size_t{1}, s.depth} : std::pair{s.cols, size_t{1}};
-  return QQuads::Pack(b, s.depth, s.cols, row, col, zeros, s.depth);
+  return Packed::Pack(b, s.depth, s.cols, row, col, zeros, more...);
 }
 
 // f(matrix of b, packed as it is fast to pack and to multiply with once).
@@ -76,11 +78,9 @@ void WithPackedB(const MatMulShape& s, QCodes b, size_t matrix, std::span<const 
                  const F& f) {
   b.data = static_cast<const uint8_t*>(b.data) + matrix * s.depth * s.cols;
   if (CurrentIsa() >= Isa::kAvx512Vnni && !s.transpose_b)
-    f(PackQuads(s, b, zeros));
-  else if (s.transpose_b)
-    f(QWeights::Pack(b, s.depth, s.cols, 1, s.depth, zeros));
+    f(PackB<QQuads>(s, b, zeros, s.depth));
   else
-    f(QWeights::Pack(b, s.depth, s.cols, s.cols, 1, zeros));
+    f(PackB<QWeights>(s, b, zeros));
 }
 
 struct Prepared {
@@ -134,7 +134,7 @@ Prepared Prepare(const OpContext& ctx, size_t b_index, const MatMulShape& s,
                  std::span<const int32_t> b_zero, QOutput out) {
   Prepared p{{}, std::move(out)};
   if (!ctx.constant[b_index] || s.batches() != 1) return p;
-  p.weights = PackQuads(s, CodesOf(ctx.in[b_index]), b_zero);
+  p.weights = PackB<QQuads>(s, CodesOf(ctx.in[b_index]), b_zero, s.depth);
   return p;
 }
 
