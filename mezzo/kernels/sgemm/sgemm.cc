@@ -1,124 +1,15 @@
 #include "mezzo/kernels/sgemm/sgemm.h"
 
-#include <immintrin.h>
-
 #include <algorithm>
+
+#include "mezzo/base/cpu.h"
+#include "mezzo/kernels/sgemm/sgemm_lines.h"
 
 namespace mezzo {
 namespace {
 
-constexpr int64_t kLane = 8;
-constexpr int64_t kTileRows = 6;    // 6 x 16 sums fill 12 of the 16 vector registers
 constexpr int64_t kBlockRows = 96;  // of A, kDepth deep: 96 KiB of the second-level cache
 constexpr int64_t kDepth = 256;     // of B, one panel wide: 16 KiB of the first-level cache
-
-// A stretch of K: segments [tap, tap + taps), numbers [begin, begin + depth) of each.
-struct Stretch {
-  int64_t tap, taps, begin, depth;
-};
-
-struct Tile {
-  const float* const* segments;
-  int64_t row_taps;  // pointers from one row to the next
-  const float* b;
-  int64_t panel_stride;
-  float* c;
-  int64_t c_stride;
-  const float* init;
-  int64_t init_stride;
-  int64_t columns;  // that exist: fewer than 8 * V at the right edge
-};
-
-// Lanes of the vector that begins at column `first` that exist.
-inline __m256i EdgeMask(int64_t first, int64_t columns) {
-  const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-  return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(columns - first)), lane);
-}
-
-template <int R, int V>
-using Sums = __m256[R][V];
-
-template <int R, int V>
-inline void LoadSums(const Tile& t, Sums<R, V>& sum) noexcept {
-  const bool full = t.columns >= V * kLane;
-#pragma GCC unroll 8
-  for (int r = 0; r < R; ++r)
-#pragma GCC unroll 8
-    for (int v = 0; v < V; ++v) {
-      const int64_t at = r * t.init_stride + v * kLane;
-      sum[r][v] = !t.init ? _mm256_setzero_ps()
-                  : full  ? _mm256_loadu_ps(t.init + at)
-                          : _mm256_maskload_ps(t.init + at, EdgeMask(v * kLane, t.columns));
-    }
-}
-
-template <int R, int V>
-inline void StoreSums(const Tile& t, const Sums<R, V>& sum) noexcept {
-  const bool full = t.columns >= V * kLane;
-#pragma GCC unroll 8
-  for (int r = 0; r < R; ++r)
-#pragma GCC unroll 8
-    for (int v = 0; v < V; ++v) {
-      float* to = t.c + r * t.c_stride + v * kLane;
-      if (full)
-        _mm256_storeu_ps(to, sum[r][v]);
-      else
-        _mm256_maskstore_ps(to, EdgeMask(v * kLane, t.columns), sum[r][v]);
-    }
-}
-
-// sum += a[.][k] * b[k][.] for one k.
-template <int R, int V>
-inline void Step(const float* const (&a)[R], int64_t k, const float* b, int64_t panel_stride,
-                 Sums<R, V>& sum) noexcept {
-  __m256 w[V];
-#pragma GCC unroll 8
-  for (int v = 0; v < V; ++v) w[v] = _mm256_load_ps(b + v / 2 * panel_stride + v % 2 * kLane);
-#pragma GCC unroll 8
-  for (int r = 0; r < R; ++r) {
-    const __m256 x = _mm256_broadcast_ss(a[r] + k);
-#pragma GCC unroll 8
-    for (int v = 0; v < V; ++v) sum[r][v] = _mm256_fmadd_ps(x, w[v], sum[r][v]);
-  }
-}
-
-// R rows by V vectors of sums over one stretch of K.
-template <int R, int V>
-void RunTile(const Tile& tile, const Stretch& s) noexcept {
-  const Tile t = tile;  // where stores through float pointers cannot change it
-  Sums<R, V> sum;
-  LoadSums<R, V>(t, sum);
-  const float* b = t.b;
-  const int64_t depth = s.depth, tap_end = s.tap + s.taps, begin = s.begin;
-  for (int64_t tap = s.tap; tap < tap_end; ++tap) {
-    const float* a[R];
-#pragma GCC unroll 8
-    for (int r = 0; r < R; ++r) a[r] = t.segments[r * t.row_taps + tap] + begin;
-    int64_t k = 0;
-    for (; k + 4 <= depth; k += 4, b += 4 * PackedB::kWidth)
-#pragma GCC unroll 4
-      for (int i = 0; i < 4; ++i)
-        Step<R, V>(a, k + i, b + i * PackedB::kWidth, t.panel_stride, sum);
-    for (; k < depth; ++k, b += PackedB::kWidth) Step<R, V>(a, k, b, t.panel_stride, sum);
-  }
-  StoreSums<R, V>(t, sum);
-}
-
-using TileFn = void (*)(const Tile&, const Stretch&) noexcept;
-
-// [rows][which]: half a panel, one panel, and for few rows several panels at once, as fewer than
-// eight sums would wait for each other.
-constexpr TileFn kTiles[7][3] = {
-    {},
-    {RunTile<1, 1>, RunTile<1, 2>, RunTile<1, 8>},
-    {RunTile<2, 1>, RunTile<2, 2>, RunTile<2, 4>},
-    {RunTile<3, 1>, RunTile<3, 2>, RunTile<3, 2>},
-    {RunTile<4, 1>, RunTile<4, 2>, RunTile<4, 2>},
-    {RunTile<5, 1>, RunTile<5, 2>, RunTile<5, 2>},
-    {RunTile<6, 1>, RunTile<6, 2>, RunTile<6, 2>},
-};
-
-int64_t WidePanels(int64_t rows) { return rows == 1 ? 4 : rows == 2 ? 2 : 1; }
 
 struct Operands {
   const GemmRows& a;
@@ -128,38 +19,39 @@ struct Operands {
   GemmInit init;
 };
 
-// Rows [r0, r1), at most kTileRows, by `step` panels from p on.
-void RunAt(const Operands& o, const Stretch& s, int64_t r0, int64_t r1, int64_t p, int64_t step) {
+// Rows [r0, r1) by `panels` panels from p on.
+void RunAt(const Operands& o, const GemmStretch& s, const SgemmLines& lines, int64_t r0, int64_t r1,
+           int64_t p, int64_t panels) {
   constexpr int64_t kWidth = PackedB::kWidth;
-  const int64_t columns = std::min(o.b.n() - p * kWidth, step * kWidth);
   const float* init = o.init.values ? o.init.values + r0 * o.init.row_stride + p * kWidth : nullptr;
-  const Tile tile{o.a.segments + r0 * o.a.taps,
-                  o.a.taps,
-                  o.b.panel(p) + (s.tap * o.a.depth + s.begin) * kWidth,
-                  o.b.panel_stride(),
-                  o.c + r0 * o.c_stride + p * kWidth,
-                  o.c_stride,
-                  init,
-                  o.init.row_stride,
-                  columns};
-  kTiles[r1 - r0][step > 1 ? 2 : columns <= kLane ? 0 : 1](tile, s);
+  const GemmTile tile{o.a.segments + r0 * o.a.taps,
+                      o.a.taps,
+                      o.b.panel(p) + (s.tap * o.a.depth + s.begin) * kWidth,
+                      o.b.panel_stride(),
+                      o.c + r0 * o.c_stride + p * kWidth,
+                      o.c_stride,
+                      init,
+                      o.init.row_stride,
+                      std::min(o.b.n() - p * kWidth, panels * kWidth)};
+  lines.run(r1 - r0, panels, tile, s);
 }
 
 void RunStretch(const Operands& o, int64_t m, int64_t panel_begin, int64_t panel_end,
-                const Stretch& s) {
+                const GemmStretch& s) {
+  const SgemmLines& lines = CurrentIsa() == Isa::kAvx512Vnni ? SgemmAvx512() : SgemmAvx2();
   // Heights differ by at most one: 49 rows are nine tiles of 5 or 6, never eight and a single row.
-  const int64_t tiles = (m + kTileRows - 1) / kTileRows;
+  const int64_t tiles = (m + lines.rows - 1) / lines.rows;
   const auto row = [&](int64_t i) { return m * i / tiles; };
-  const int64_t most = WidePanels(m);
-  const auto step = [&](int64_t p) { return panel_end - p >= most ? most : 1; };
-  // Whatever stays in the first-level cache goes inside: a shallow B, else one panel of B.
+  const int64_t highest = (m + tiles - 1) / tiles;
+  const auto step = [&](int64_t p) { return lines.panels(highest, panel_end - p); };
+  // Whatever stays in the first-level cache goes inside: a shallow B, else a few panels of it.
   if (s.taps * s.depth * (panel_end - panel_begin) <= kDepth) {
     for (int64_t i = 0; i < tiles; ++i)
       for (int64_t p = panel_begin; p < panel_end; p += step(p))
-        RunAt(o, s, row(i), row(i + 1), p, step(p));
+        RunAt(o, s, lines, row(i), row(i + 1), p, step(p));
   } else {
     for (int64_t p = panel_begin; p < panel_end; p += step(p))
-      for (int64_t i = 0; i < tiles; ++i) RunAt(o, s, row(i), row(i + 1), p, step(p));
+      for (int64_t i = 0; i < tiles; ++i) RunAt(o, s, lines, row(i), row(i + 1), p, step(p));
   }
 }
 
