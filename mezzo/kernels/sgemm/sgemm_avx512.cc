@@ -17,9 +17,7 @@ struct Avx512 {
   static Vector LoadFirst(const float* from, int64_t n) {
     return _mm512_maskz_loadu_ps(First(n), from);
   }
-  static void StoreFirst(float* to, Vector v, int64_t n) {
-    _mm512_mask_storeu_ps(to, First(n), v);
-  }
+  static void StoreFirst(float* to, Vector v, int64_t n) { _mm512_mask_storeu_ps(to, First(n), v); }
 
  private:
   static __mmask16 First(int64_t n) {
@@ -30,9 +28,7 @@ struct Avx512 {
 constexpr int64_t kRows = 12, kPanels = 8;
 
 // Up to 24 sums in registers: the panels that a tile of so many rows takes at most.
-constexpr int64_t Most(int64_t rows) {
-  return rows == 1 ? 8 : rows <= 6 ? 4 : rows <= 8 ? 3 : 2;
-}
+constexpr int64_t Most(int64_t rows) { return rows == 1 ? 8 : rows <= 6 ? 4 : rows <= 8 ? 3 : 2; }
 
 int64_t Panels(int64_t rows, int64_t left) {
   const int64_t most = left < Most(rows) ? left : Most(rows);
