@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "mezzo/base/cpu.h"
-#include "mezzo/kernels/group_gemm/group_gemm_avx2.h"
+#include "mezzo/kernels/group_gemm/group_lines.h"
 #include "mezzo/kernels/sgemm/sgemm.h"
 
 namespace mezzo {
@@ -31,7 +31,17 @@ class PanelList {
   int64_t total_ = 0;
 };
 
-constexpr int64_t kFewTokens = 3;     // up to here codes are unpacked in registers
+const GroupLines& CurrentLines() {
+  switch (CurrentIsa()) {
+    case Isa::kAvx512Vnni:
+      return GroupAvx512Vnni();
+    case Isa::kAvxVnni:
+      return GroupAvxVnni();
+    default:
+      return GroupAvx2();
+  }
+}
+
 constexpr int64_t kTokenBlock = 128;  // whose codes of a group stay in the first-level cache
 constexpr int64_t kPanelBlock = 8;    // panels for a thread at a time
 
@@ -49,11 +59,12 @@ void GroupGemm(const GroupActivations& x, std::span<const GroupProduct> products
     return;
   }
   const PanelList panels(products);
-  if (x.tokens() <= kFewTokens) {
+  const GroupLines& lines = CurrentLines();
+  if (x.tokens() <= lines.few) {
     // Equal shares, so that every thread streams one stretch of memory.
     threads.For(panels.total(), 4, [&](size_t begin, size_t end) {
       panels.ForStretch(begin, end, [&](const GroupProduct& p, int64_t b, int64_t e) {
-        GroupGemmFewAvx2(x, p, b, e);
+        lines.run_few(x, p, b, e);
       });
     });
     return;
@@ -65,7 +76,7 @@ void GroupGemm(const GroupActivations& x, std::span<const GroupProduct> products
     const int64_t begin = x.tokens() * block / blocks, end = x.tokens() * (block + 1) / blocks;
     panels.ForStretch(cut * kPanelBlock, (cut + 1) * kPanelBlock,
                       [&](const GroupProduct& p, int64_t b, int64_t e) {
-                        GroupGemmManyAvx2(x, p, b, e, begin, end);
+                        lines.run_many(x, p, b, e, begin, end);
                       });
   });
 }
