@@ -31,17 +31,18 @@ class PanelList {
   int64_t total_ = 0;
 };
 
-const GroupLines& CurrentLines() {
+GroupRun& CurrentRun() {
   switch (CurrentIsa()) {
     case Isa::kAvx512Vnni:
-      return GroupAvx512Vnni();
+      return GroupRunAvx512Vnni;
     case Isa::kAvxVnni:
-      return GroupAvxVnni();
+      return GroupRunAvxVnni;
     default:
-      return GroupAvx2();
+      return GroupRunAvx2;
   }
 }
 
+constexpr int64_t kFewTokens = 6;     // up to here a product waits for its codes
 constexpr int64_t kTokenBlock = 128;  // whose codes of a group stay in the first-level cache
 constexpr int64_t kPanelBlock = 8;    // panels for a thread at a time
 
@@ -59,12 +60,12 @@ void GroupGemm(const GroupActivations& x, std::span<const GroupProduct> products
     return;
   }
   const PanelList panels(products);
-  const GroupLines& lines = CurrentLines();
-  if (x.tokens() <= lines.few) {
+  GroupRun& run = CurrentRun();
+  if (x.tokens() <= kFewTokens) {
     // Equal shares, so that every thread streams one stretch of memory.
     threads.For(panels.total(), 4, [&](size_t begin, size_t end) {
       panels.ForStretch(begin, end, [&](const GroupProduct& p, int64_t b, int64_t e) {
-        lines.run_few(x, p, b, e);
+        run(x, p, b, e, 0, x.tokens());
       });
     });
     return;
@@ -74,10 +75,9 @@ void GroupGemm(const GroupActivations& x, std::span<const GroupProduct> products
   threads.Each(cuts * blocks, [&](size_t job, size_t) {
     const int64_t cut = static_cast<int64_t>(job) / blocks, block = job % blocks;
     const int64_t begin = x.tokens() * block / blocks, end = x.tokens() * (block + 1) / blocks;
-    panels.ForStretch(cut * kPanelBlock, (cut + 1) * kPanelBlock,
-                      [&](const GroupProduct& p, int64_t b, int64_t e) {
-                        lines.run_many(x, p, b, e, begin, end);
-                      });
+    panels.ForStretch(
+        cut * kPanelBlock, (cut + 1) * kPanelBlock,
+        [&](const GroupProduct& p, int64_t b, int64_t e) { run(x, p, b, e, begin, end); });
   });
 }
 

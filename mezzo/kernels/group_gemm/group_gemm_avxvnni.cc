@@ -14,6 +14,9 @@ struct AvxVnni {
 
 }  // namespace
 
-const GroupLines& GroupAvxVnni() { return group_avx2::Lines<AvxVnni>::kLines; }
+void GroupRunAvxVnni(const GroupActivations& x, const GroupProduct& product, int64_t begin,
+                     int64_t end, int64_t token_begin, int64_t token_end) {
+  group_avx2::Run<AvxVnni>(x, product, begin, end, token_begin, token_end);
+}
 
 }  // namespace mezzo

@@ -37,7 +37,7 @@ class GroupGemmTest : public testing::TestWithParam<Case> {};
 TEST_P(GroupGemmTest, IsThePlainLoopBitForBit) {
   const Case c = GetParam();
   const GroupFormat format{FindCodebook(c.codes), c.weight_group, c.zero_points, {}};
-  for (const int64_t tokens : {1, 2, 3, 4, 7, 8, 9, 66})
+  for (const int64_t tokens : {1, 2, 3, 4, 5, 6, 7, 66})
     for (const int64_t rows : {1, 8, 23, 40}) {
       const int64_t depth = 384;
       const PackedGroups w(RandomCodes(format, rows, depth, 1), c.group);

@@ -72,9 +72,9 @@ struct GroupParameters {
     const __m128i bf16 =
         _mm_loadu_si128(reinterpret_cast<const __m128i*>(group + w.scales_at() + h * 16));
     p.scale[h] = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bf16), 16));
-    if (p.zeros)
-      p.zero[h] = _mm256_cvtepu8_epi32(
-          _mm_loadl_epi64(reinterpret_cast<const __m128i*>(group + w.zeros_at() + h * 8)));
+    p.zero[h] = p.zeros ? _mm256_cvtepu8_epi32(_mm_loadl_epi64(
+                              reinterpret_cast<const __m128i*>(group + w.zeros_at() + h * 8)))
+                        : _mm256_setzero_si256();
   }
   return p;
 }
@@ -94,9 +94,9 @@ inline void StoreRows(const __m256 (&v)[2], float* y, int64_t rows) {
   if (rows < kRows) std::memcpy(y, values, static_cast<size_t>(rows) * sizeof(float));
 }
 
-// One panel by T tokens, unpacked on the way.
+// One panel by tokens [first, first + T), unpacked on the way.
 template <class D, int T>
-void FewTile(const GroupActivations& x, const GroupProduct& product, int64_t panel,
+void FewTile(const GroupActivations& x, const GroupProduct& product, int64_t panel, int64_t first,
              const CodeTable& table) {
   const PackedGroups& w = *product.w;
   const int64_t group = w.group(), groups = w.groups();
@@ -109,10 +109,10 @@ void FewTile(const GroupActivations& x, const GroupProduct& product, int64_t pan
     const GroupParameters p = Parameters(w, at, table.offset);
     __m256i sum[T][2];
 #pragma GCC unroll 4
-    for (int t = 0; t < T; ++t) p.Start(*x.sum(t, g), sum[t]);
+    for (int t = 0; t < T; ++t) p.Start(*x.sum(first + t, g), sum[t]);
     const int8_t* from[T];
 #pragma GCC unroll 4
-    for (int t = 0; t < T; ++t) from[t] = x.codes(t, g);
+    for (int t = 0; t < T; ++t) from[t] = x.codes(first + t, g);
     for (int64_t k = 0; k < group; k += 8) {
       // The hardware's own prefetching does not run far enough ahead of this much arithmetic.
       _mm_prefetch(reinterpret_cast<const char*>(at + k * 8 + 2048), _MM_HINT_T0);
@@ -128,10 +128,11 @@ void FewTile(const GroupActivations& x, const GroupProduct& product, int64_t pan
     for (int t = 0; t < T; ++t)
 #pragma GCC unroll 2
       for (int h = 0; h < 2; ++h)
-        y[t][h] = AddGroup(sum[t][h], p.scale[h], *x.scale(t, g), y[t][h]);
+        y[t][h] = AddGroup(sum[t][h], p.scale[h], *x.scale(first + t, g), y[t][h]);
   }
   for (int t = 0; t < T; ++t)
-    StoreRows(y[t], product.y + t * product.y_stride + panel * kRows, w.rows() - panel * kRows);
+    StoreRows(y[t], product.y + (first + t) * product.y_stride + panel * kRows,
+              w.rows() - panel * kRows);
 }
 
 // A group of a panel and what its tokens need, the first of them token 0.
@@ -208,27 +209,20 @@ void ManyPanel(const GroupActivations& x, const GroupProduct& product, int64_t p
 }
 
 template <class D>
-struct Lines {
-  static constexpr decltype(&FewTile<D, 1>) kFew[] = {FewTile<D, 1>, FewTile<D, 2>, FewTile<D, 3>};
-
-  static void RunFew(const GroupActivations& x, const GroupProduct& product, int64_t begin,
-                     int64_t end) {
-    const CodeTable table(product.w->format());
-    for (int64_t p = begin; p < end; ++p) kFew[x.tokens() - 1](x, product, p, table);
+void Run(const GroupActivations& x, const GroupProduct& product, int64_t begin, int64_t end,
+         int64_t token_begin, int64_t token_end) {
+  constexpr decltype(&FewTile<D, 1>) kFew[] = {FewTile<D, 1>, FewTile<D, 2>, FewTile<D, 3>};
+  const CodeTable table(product.w->format());
+  const int64_t tokens = token_end - token_begin;
+  if (tokens <= static_cast<int64_t>(std::size(kFew))) {
+    for (int64_t p = begin; p < end; ++p) kFew[tokens - 1](x, product, p, token_begin, table);
+    return;
   }
-
-  static void RunMany(const GroupActivations& x, const GroupProduct& product, int64_t begin,
-                      int64_t end, int64_t token_begin, int64_t token_end) {
-    const CodeTable table(product.w->format());
-    const int64_t tokens = token_end - token_begin;
-    // Sums of the tokens, and a group of codes as bytes.
-    Tensor scratch(DType::kFloat32, {tokens * kRows + product.w->group() * kRows / 4});
-    for (int64_t p = begin; p < end; ++p)
-      ManyPanel<D>(x, product, p, token_begin, token_end, table, scratch);
-  }
-
-  static constexpr GroupLines kLines{std::size(kFew), RunFew, RunMany};
-};
+  // Sums of the tokens, and a group of codes as bytes.
+  Tensor scratch(DType::kFloat32, {tokens * kRows + product.w->group() * kRows / 4});
+  for (int64_t p = begin; p < end; ++p)
+    ManyPanel<D>(x, product, p, token_begin, token_end, table, scratch);
+}
 
 }  // namespace group_avx2
 }  // namespace mezzo
