@@ -57,7 +57,13 @@ void KvCache::StoreHead(Panels& p, int64_t head, int64_t position, const float* 
   const int64_t begin = head * capacity_ * width_;
   if (format_ == KvFormat::kFloat) {
     float* to = p.floats.data<float>() + begin;
-    for (int64_t c = 0; c < shape_.head_size; ++c) to[At(position, c, keys)] = x[c];
+    if (keys) {
+      to += At(position, 0, true);
+      for (int64_t c = 0; c < shape_.head_size; ++c) to[c * kPanel] = x[c];
+    } else {
+      for (int64_t c = 0; c < shape_.head_size; c += kPanel)
+        std::copy_n(x + c, std::min(kPanel, shape_.head_size - c), to + At(position, c, false));
+    }
     return;
   }
   float top = 0;

@@ -1,28 +1,15 @@
 #include <immintrin.h>
 
-#include <algorithm>
-#include <bit>
 #include <cfloat>
-#include <cmath>
 
 #include "mezzo/kernels/group_gemm/group_gemm.h"
-#include "mezzo/kernels/vmath/vector.h"
+#include "mezzo/kernels/vmath/vmath.h"
 
 namespace mezzo {
 namespace {
 
 using vmath::F8;
 using vmath::I8;
-
-// Compared as integers, which have the order of magnitudes, and NaN above them all.
-float LargestMagnitude(const float* x, int64_t n) {
-  __m256i m = _mm256_setzero_si256();
-  for (int64_t i = 0; i < n; i += 8)
-    m = _mm256_max_epi32(m, (__m256i)vmath::Abs(vmath::Load(x + i)));
-  alignas(32) int32_t lanes[8];
-  _mm256_store_si256(reinterpret_cast<__m256i*>(lanes), m);
-  return std::bit_cast<float>(*std::max_element(lanes, lanes + 8));
-}
 
 // Codes of n values, a multiple of 8; returns their sum.
 int32_t RoundTo(const float* x, int64_t n, float scale, int8_t* codes) {
@@ -43,7 +30,7 @@ int32_t RoundTo(const float* x, int64_t n, float scale, int8_t* codes) {
 
 void GroupActivations::RoundToken(const float* x, int64_t token, int64_t scale_group) {
   for (int64_t begin = 0; begin < depth_; begin += scale_group) {
-    const float largest = LargestMagnitude(x + begin, scale_group) / 127;
+    const float largest = vmath::LargestMagnitude(x + begin, scale_group) / 127;
     const float scale = largest < FLT_MIN ? FLT_MIN : largest;  // NaN stays
     for (int64_t k = begin; k < begin + scale_group; k += group_) {
       const int64_t at = k / group_ * tokens_ + token;

@@ -90,7 +90,7 @@ void Tile(const GroupActivations& x, const GroupProduct& product, int64_t panel,
       Unrolled<V>([&](auto v) MEZZO_INLINE {
         const uint8_t* from = k + v * pitch;
         // Few tokens wait for memory, as in group_tile_avx2.h.
-        if (V == 1) _mm_prefetch(reinterpret_cast<const char*>(from + 2048), _MM_HINT_T0);
+        if (V == 1) _mm_prefetch(reinterpret_cast<const char*>(from + 8192), _MM_HINT_T0);
         packed[v] = _mm512_loadu_si512(from);
         bytes[v] = _mm512_shuffle_epi8(values, _mm512_and_si512(packed[v], nibbles));
       });

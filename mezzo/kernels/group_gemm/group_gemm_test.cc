@@ -51,12 +51,14 @@ TEST_P(GroupGemmTest, IsThePlainLoopBitForBit) {
           want2(tokens * 19);
       GroupGemmRef(a, {&w, want.data(), rows});
       GroupGemmRef(a, {&other, want2.data(), 19});
-      for (const size_t threads : {1, 3}) {
+      for (const Isa isa : SupportedIsas()) {
+        const ScopedIsa scoped(isa);
         const GroupProduct both[] = {{&w, got.data(), rows + 5}, {&other, y2.data(), 19}};
-        GroupGemm(a, both, Threads(threads));
+        GroupGemm(a, both, Threads(3));
         for (int64_t t = 0; t < tokens; ++t) {
           for (int64_t r = 0; r < rows; ++r)
-            ASSERT_EQ(got[t * (rows + 5) + r], want[t * rows + r]) << t << "," << r;
+            ASSERT_EQ(got[t * (rows + 5) + r], want[t * rows + r])
+                << t << "," << r << " " << Name(isa);
           ASSERT_EQ(got[t * (rows + 5) + rows], -1.0f);
         }
         EXPECT_EQ(y2, want2);

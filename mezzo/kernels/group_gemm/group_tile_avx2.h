@@ -115,7 +115,7 @@ void FewTile(const GroupActivations& x, const GroupProduct& product, int64_t pan
     for (int t = 0; t < T; ++t) from[t] = x.codes(first + t, g);
     for (int64_t k = 0; k < group; k += 8) {
       // The hardware's own prefetching does not run far enough ahead of this much arithmetic.
-      _mm_prefetch(reinterpret_cast<const char*>(at + k * 8 + 2048), _MM_HINT_T0);
+      _mm_prefetch(reinterpret_cast<const char*>(at + k * 8 + 8192), _MM_HINT_T0);
       const Unpacked u[2] = {Unpack(at + k * 8, values), Unpack(at + k * 8 + 32, values)};
 #pragma GCC unroll 4
       for (int t = 0; t < T; ++t) {

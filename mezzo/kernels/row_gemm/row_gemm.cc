@@ -8,94 +8,41 @@
 #include <cstring>
 
 #include "mezzo/base/cpu.h"
+#include "mezzo/kernels/row_gemm/row_lines.h"
+#include "mezzo/kernels/vmath/vmath.h"
 
 namespace mezzo {
 namespace {
 
 constexpr int64_t kRows = PackedRows::kRows, kGroup = PackedRows::kGroup;
 
-// Activations as codes, columns padded with zeros to whole groups.
-struct WideCodes {
-  int64_t depth, groups;
-  std::vector<int16_t> codes;  // (tokens, groups * kGroup)
-  std::vector<float> scales;   // (tokens, groups)
-
-  WideCodes(const float* x, int64_t x_stride, int64_t tokens, const PackedRows& w)
-      : depth(w.depth()),
-        groups(w.groups()),
-        codes(tokens * groups * kGroup),
-        scales(tokens * groups) {
-    for (int64_t t = 0; t < tokens; ++t)
-      for (int64_t g = 0; g < groups; ++g) Round(x + t * x_stride, t, g);
+// Codes of n values; returns their scale.
+float RoundTo(const float* x, int64_t n, int16_t* codes) {
+  const float largest = vmath::LargestMagnitude(x, n) / 32767;
+  const float scale = largest < FLT_MIN ? FLT_MIN : largest;  // NaN stays
+  for (int64_t k = 0; k < n; k += 8) {
+    const int64_t left = std::min<int64_t>(8, n - k);
+    const __m256i c = _mm256_cvtps_epi32(vmath::LoadPart(x + k, left) / scale);
+    const __m128i eight =
+        _mm_packs_epi32(_mm256_castsi256_si128(c), _mm256_extracti128_si256(c, 1));
+    std::memcpy(codes + k, &eight, static_cast<size_t>(left) * sizeof(int16_t));
   }
-  const int16_t* Codes(int64_t t) const { return codes.data() + t * groups * kGroup; }
-  const float* Scales(int64_t t) const { return scales.data() + t * groups; }
-
- private:
-  void Round(const float* x, int64_t t, int64_t g) {
-    const int64_t begin = g * kGroup, n = std::min(kGroup, depth - begin);
-    float top = 0;
-    for (int64_t k = begin; k < begin + n; ++k) top = std::max(top, std::fabs(x[k]));
-    const float scale = std::max(top / 32767, FLT_MIN);
-    scales[t * groups + g] = scale;
-    for (int64_t k = begin; k < begin + n; ++k)
-      codes[t * groups * kGroup + k] = static_cast<int16_t>(std::nearbyint(x[k] / scale));
-  }
-};
-
-inline __m256i TwoCodes(const int16_t* x) {
-  int32_t two;
-  std::memcpy(&two, x, sizeof(two));
-  return _mm256_set1_epi32(two);
-}
-
-// One panel by T tokens.
-template <int T>
-void TileAvx2(const WideCodes& x, const PackedRows& w, int64_t panel, int64_t token, float* y,
-              int64_t y_stride) {
-  const int64_t groups = w.groups();
-  const auto* at = reinterpret_cast<const __m128i*>(w.Panel(panel));
-  const int16_t* codes[T];
-  __m256 s[T][2];
-#pragma GCC unroll 4
-  for (int t = 0; t < T; ++t) {
-    codes[t] = x.Codes(token + t);
-    s[t][0] = s[t][1] = _mm256_setzero_ps();
-  }
-  for (int64_t g = 0; g < groups; ++g) {
-    __m256i dot[T][2];
-#pragma GCC unroll 4
-    for (int t = 0; t < T; ++t) dot[t][0] = dot[t][1] = _mm256_setzero_si256();
-    for (int64_t k = g * kGroup; k < (g + 1) * kGroup; k += 2, at += 2) {
-      _mm_prefetch(reinterpret_cast<const char*>(at) + 2048, _MM_HINT_T0);  // as in group_gemm
-      const __m256i u[2] = {_mm256_cvtepi8_epi16(_mm_load_si128(at)),
-                            _mm256_cvtepi8_epi16(_mm_load_si128(at + 1))};
-#pragma GCC unroll 4
-      for (int t = 0; t < T; ++t) {
-        const __m256i v = TwoCodes(codes[t] + k);
-#pragma GCC unroll 2
-        for (int h = 0; h < 2; ++h)
-          dot[t][h] = _mm256_add_epi32(dot[t][h], _mm256_madd_epi16(u[h], v));
-      }
-    }
-#pragma GCC unroll 4
-    for (int t = 0; t < T; ++t)
-#pragma GCC unroll 2
-      for (int h = 0; h < 2; ++h)
-        s[t][h] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot[t][h]),
-                                  _mm256_set1_ps(x.Scales(token + t)[g]), s[t][h]);
-  }
-  const float* scales = w.scales() + panel * kRows;
-  const int64_t rows = std::min(kRows, w.rows() - panel * kRows);
-  for (int t = 0; t < T; ++t) {
-    float values[kRows];
-    _mm256_storeu_ps(values, _mm256_mul_ps(_mm256_loadu_ps(scales), s[t][0]));
-    _mm256_storeu_ps(values + 8, _mm256_mul_ps(_mm256_loadu_ps(scales + 8), s[t][1]));
-    std::copy_n(values, rows, y + (token + t) * y_stride + panel * kRows);
-  }
+  return scale;
 }
 
 }  // namespace
+
+WideCodes::WideCodes(const float* x, int64_t x_stride, int64_t tokens, const PackedRows& w,
+                     const Threads& threads)
+    : tokens(tokens), groups(w.groups()), codes(tokens * groups * kGroup), scales(tokens * groups) {
+  threads.For(tokens, 1 + 8192 / w.depth(), [&](size_t begin, size_t end) {
+    for (auto t = static_cast<int64_t>(begin); t < static_cast<int64_t>(end); ++t)
+      for (int64_t g = 0; g < groups; ++g)
+        scales[t * groups + g] =
+            RoundTo(x + t * x_stride + g * kGroup, std::min(kGroup, w.depth() - g * kGroup),
+                    codes.data() + (t * groups + g) * kGroup);
+  });
+}
 
 PackedRows::PackedRows(const RowCodes& w, const Threads& threads)
     : rows_(w.rows), depth_(w.cols), groups_((depth_ + kGroup - 1) / kGroup) {
@@ -118,19 +65,16 @@ void PackedRows::Row(int64_t row, float* to) const {
 void RowGemm(const float* x, int64_t x_stride, int64_t tokens, const PackedRows& w, float* y,
              int64_t y_stride, const Threads& threads) {
   if (CurrentIsa() == Isa::kPlain) return RowGemmRef(x, x_stride, tokens, w, y, y_stride);
-  const WideCodes codes(x, x_stride, tokens, w);
+  const WideCodes codes(x, x_stride, tokens, w, threads);
+  RowRun& run = CurrentIsa() == Isa::kAvx512Vnni ? RowRunAvx512Vnni : RowRunAvx2;
   threads.For(w.panels(), 16, [&](size_t begin, size_t end) {
-    for (auto p = static_cast<int64_t>(begin); p < static_cast<int64_t>(end); ++p) {
-      int64_t t = 0;
-      for (; t + 4 <= tokens; t += 4) TileAvx2<4>(codes, w, p, t, y, y_stride);
-      for (; t < tokens; ++t) TileAvx2<1>(codes, w, p, t, y, y_stride);
-    }
+    run(codes, w, static_cast<int64_t>(begin), static_cast<int64_t>(end), y, y_stride);
   });
 }
 
 void RowGemmRef(const float* x, int64_t x_stride, int64_t tokens, const PackedRows& w, float* y,
                 int64_t y_stride) {
-  const WideCodes codes(x, x_stride, tokens, w);
+  const WideCodes codes(x, x_stride, tokens, w, {});
   for (int64_t t = 0; t < tokens; ++t)
     for (int64_t r = 0; r < w.rows(); ++r) {
       float s = 0;

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "mezzo/base/cpu.h"
 #include "mezzo/tensor/normal_test.h"
 
 namespace mezzo {
@@ -10,14 +11,18 @@ namespace {
 TEST(RowGemm, IsThePlainLoopBitForBit) {
   for (const int64_t depth : {1, 33, 64, 200})
     for (const int64_t rows : {1, 16, 37})
-      for (const int64_t tokens : {1, 4, 9}) {
+      for (const int64_t tokens : {1, 4, 5, 9}) {
         const PackedRows w(RoundRows(NormalTensor({rows, depth}, 1)));
         Tensor x = NormalTensor({tokens, depth}, 2);
         std::fill_n(x.data<float>(), depth, 5.0f);  // the largest code everywhere
         std::vector<float> want(tokens * rows), got(tokens * rows);
         RowGemmRef(x.data<float>(), depth, tokens, w, want.data(), rows);
-        RowGemm(x.data<float>(), depth, tokens, w, got.data(), rows, Threads(3));
-        EXPECT_EQ(got, want) << depth << "," << rows << "," << tokens;
+        for (const Isa isa : SupportedIsas()) {
+          const ScopedIsa scoped(isa);
+          std::fill(got.begin(), got.end(), -1.0f);
+          RowGemm(x.data<float>(), depth, tokens, w, got.data(), rows, Threads(3));
+          EXPECT_EQ(got, want) << depth << "," << rows << "," << tokens << " " << Name(isa);
+        }
       }
 }
 

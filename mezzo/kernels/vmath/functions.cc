@@ -19,4 +19,8 @@ void RunSteps(std::span<const Step> steps, const float* x, float* y, size_t n) {
 
 void SoftmaxRow(const float* x, float* y, size_t n) { Current().softmax(x, y, n); }
 
+void SiluTimes(const float* gate, const float* up, float* y, size_t n) {
+  Current().silu_times(gate, up, y, n);
+}
+
 }  // namespace mezzo::vmath

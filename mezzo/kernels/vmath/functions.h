@@ -26,10 +26,14 @@ void RunSteps(std::span<const Step> steps, const float* x, float* y, size_t n);
 // Scores to probabilities; y may be x. Zeros for -infinity behind the last score change nothing.
 void SoftmaxRow(const float* x, float* y, size_t n);
 
+// y = gate * sigmoid(gate) * up; y may be gate or up.
+void SiluTimes(const float* gate, const float* up, float* y, size_t n);
+
 // What an instruction set brings.
 struct FunctionLines {
   void (*steps)(const Step* steps, size_t count, const float* x, float* y, size_t n);
   void (*softmax)(const float* x, float* y, size_t n);
+  void (*silu_times)(const float* gate, const float* up, float* y, size_t n);
 };
 extern const FunctionLines kFunctionsAvx2, kFunctionsAvx512;
 

@@ -172,7 +172,19 @@ struct Lines {
     Map(y, y, n, [&](V v) { return v * scale; });
   }
 
-  static constexpr FunctionLines kTable{Run, Softmax};
+  static void SiluTimes(const float* gate, const float* up, float* y, size_t n) {
+    const auto f = [](V g, V u) { return g * Sigmoid(g) * u; };
+    size_t i = 0;
+    for (; i + kLanes <= n; i += kLanes) StoreAt(y + i, f(LoadAt(gate + i), LoadAt(up + i)));
+    if (i == n) return;
+    V g{}, u{};
+    __builtin_memcpy(&g, gate + i, (n - i) * sizeof(float));
+    __builtin_memcpy(&u, up + i, (n - i) * sizeof(float));
+    g = f(g, u);
+    __builtin_memcpy(y + i, &g, (n - i) * sizeof(float));
+  }
+
+  static constexpr FunctionLines kTable{Run, Softmax, SiluTimes};
 };
 
 }  // namespace mezzo::vmath

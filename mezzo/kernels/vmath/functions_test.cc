@@ -49,6 +49,20 @@ TEST(RunSteps, EqualsOneMapAfterAnotherOnAllSets) {
   }
 }
 
+TEST(SiluTimes, EqualsItsFormulaOnAllSets) {
+  for (const size_t n : {1, 8, 15, 16, 17, 1000}) {
+    const std::vector<float> gate = Random(n), up(gate.rbegin(), gate.rend());
+    std::vector<float> want(n);
+    Map2(gate.data(), up.data(), want.data(), n, [](F8 g, F8 u) { return g * Sigmoid(g) * u; });
+    for (const Isa isa : SupportedIsas()) {
+      const ScopedIsa scoped(isa);
+      std::vector<float> got = gate;
+      SiluTimes(got.data(), up.data(), got.data(), n);
+      EXPECT_TRUE(SameBits(got, want)) << n << " " << Name(isa);
+    }
+  }
+}
+
 TEST(RunSteps, EveryKindEqualsItsFormula) {
   const std::vector<float> x = Random(100);
   const auto expect = [&](Step step, auto f) {

@@ -19,16 +19,18 @@ inline void RmsNormRow(const float* x, const float* scale, size_t n, float epsil
 // (a, b) to (cos a - sin b, sin a + cos b) for the two halves of x; x may be y.
 inline void RotateHalves(const float* x, const float* cos, const float* sin, size_t half,
                          float* y) {
-  for (size_t i = 0; i < half; ++i) {
+  using vmath::Load, vmath::Store;
+  size_t i = 0;
+  for (; i + 8 <= half; i += 8) {
+    const vmath::F8 a = Load(x + i), b = Load(x + half + i), c = Load(cos + i), s = Load(sin + i);
+    Store(y + i, c * a - s * b);
+    Store(y + half + i, s * a + c * b);
+  }
+  for (; i < half; ++i) {
     const float a = x[i], b = x[half + i];
     y[i] = cos[i] * a - sin[i] * b;
     y[half + i] = sin[i] * a + cos[i] * b;
   }
-}
-
-// y = gate * sigmoid(gate) * up; y may be gate or up.
-inline void SiluTimes(const float* gate, const float* up, size_t n, float* y) {
-  vmath::Map2(gate, up, y, n, [](vmath::F8 g, vmath::F8 u) { return g * vmath::Sigmoid(g) * u; });
 }
 
 }  // namespace mezzo

@@ -104,6 +104,24 @@ inline float MaxOf(const float* x, size_t n, float start) {
   for (int j = 1; j < 8; ++j) r = m[j] > r || m[j] != m[j] ? m[j] : r;
   return r;
 }
+// The largest |x|; NaN if one is: compared as integers, which have the order of magnitudes, and NaN
+// above them all.
+inline float LargestMagnitude(const float* x, size_t n) {
+  I8 m{};
+  const auto take = [&](F8 v) {
+    const I8 bits = (I8)Abs(v);
+    m = bits > m ? bits : m;
+  };
+  size_t i = 0;
+  for (; i + 8 <= n; i += 8) take(Load(x + i));
+  take(LoadPart(x + i, n - i));
+  int32_t top = 0;
+  for (int j = 0; j < 8; ++j) top = m[j] > top ? m[j] : top;
+  float largest;
+  std::memcpy(&largest, &top, sizeof(largest));
+  return largest;
+}
+
 // Zeros behind the last element change nothing.
 template <class F>
 inline double SumOf(const float* x, size_t n, const F& f) {

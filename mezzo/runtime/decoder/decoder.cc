@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "mezzo/kernels/vmath/functions.h"
 #include "mezzo/kernels/vmath/rows.h"
 #include "mezzo/runtime/ops/norm.h"
 
@@ -85,7 +86,7 @@ void Decoder::StoreKeys(Block& block, int64_t tokens) {
       for (int64_t h = 0; h < c_.heads + c_.kv_heads && !model_.gpt2(); ++h)
         RotateHalves(row + h * size, model_.cos().data<float>() + (position_ + t) * half,
                      model_.sin().data<float>() + (position_ + t) * half, half, row + h * size);
-      for (int64_t i = 0; i < q + kv; ++i) row[i] *= root;
+      vmath::Map(row, row, q + kv, [&](vmath::F8 v) { return v * root; });
       block.cache.Store(position_ + t, row + q, row + q + kv);
     }
   });
@@ -99,16 +100,18 @@ void Decoder::Activate(int64_t tokens) {
         vmath::Map(wide_.data() + t * n, active_.data() + t * n, n,
                    [](vmath::F8 v) { return vmath::GeluTanh(v); });
       else
-        SiluTimes(wide_.data() + t * 2 * n, wide_.data() + t * 2 * n + n, n,
-                  active_.data() + t * n);
+        vmath::SiluTimes(wide_.data() + t * 2 * n, wide_.data() + t * 2 * n + n,
+                         active_.data() + t * n, n);
     }
   });
 }
 
 void Decoder::RunBlock(Block& b, float* x, int64_t tokens) {
   const auto add = [&] {
-    const float* added = added_.data();
-    for (int64_t i = 0; i < tokens * c_.hidden; ++i) x[i] += added[i];
+    threads_.For(tokens * c_.hidden, 16384, [&](size_t begin, size_t end) {
+      vmath::Map2(x + begin, added_.data() + begin, x + begin, end - begin,
+                  [](vmath::F8 a, vmath::F8 b) { return a + b; });
+    });
   };
   RunNorm(b.before_attention, x, tokens, normed_.data());
   b.qkv.Run(normed_.data(), tokens, qkv_.data(), threads_);

@@ -5,6 +5,8 @@
 #include <numeric>
 #include <vector>
 
+#include "mezzo/kernels/vmath/vmath.h"
+
 namespace mezzo {
 
 Tensor LastLogits(const Decoder& decoder, const Tensor& hidden) {
@@ -16,7 +18,9 @@ Tensor LastLogits(const Decoder& decoder, const Tensor& hidden) {
 
 int32_t Likeliest(const Tensor& logits) {
   const auto x = logits.span<float>();
-  return static_cast<int32_t>(std::max_element(x.begin(), x.end()) - x.begin());
+  const float most = vmath::MaxOf(x.data(), x.size(), -INFINITY);
+  const auto first = std::find(x.begin(), x.end(), most);
+  return static_cast<int32_t>(first == x.end() ? 0 : first - x.begin());  // 0 if one is no number
 }
 
 Sampler::Sampler(const SamplerOptions& options) : o_(options), random_(options.seed) {
