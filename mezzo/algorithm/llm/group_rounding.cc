@@ -6,11 +6,15 @@
 
 #include "mezzo/base/error.h"
 #include "mezzo/format/half.h"
+#include "mezzo/kernels/sgemm/sgemm.h"
+#include "mezzo/kernels/vmath/vmath.h"
 
 namespace mezzo {
 namespace {
 
-constexpr int64_t kLanes = 16;  // rows that go together
+using vmath::F8, vmath::Load, vmath::Store;
+
+constexpr int64_t kLanes = 16;  // rows that go together: two vectors, a panel of Sgemm's
 
 float ToBFloat16(float x) { return BFloat16ToFloat(FloatToBFloat16(x)); }
 
@@ -33,8 +37,8 @@ std::vector<int64_t> GroupAwareOrder(const Hessian& h, int64_t group) {
 
 // The values of a group's codes for kLanes rows, and the middles between neighbours.
 struct Table {
-  float value[16][kLanes];
-  float middle[15][kLanes];
+  alignas(32) float value[16][kLanes];
+  alignas(32) float middle[15][kLanes];
 };
 
 class Solver {
@@ -46,11 +50,19 @@ class Solver {
         order_(order),
         how_(how),
         f_(how.format),
-        out_(out) {}
+        out_(out),
+        weights_(out.cols) {
+    for (int64_t k = 0; k < out.cols; ++k) {
+      const float u = ut_[k * (out.cols + 1)];
+      weights_[k] = 1 / (u * u);
+    }
+  }
 
   void Run(int64_t first, int64_t count) const {
     const int64_t d = out_.cols, size = f_.group;
-    std::vector<float> w(d * kLanes), error(size * kLanes);
+    std::vector<float> w(d * kLanes);
+    const Tensor minus_error(DType::kFloat32, {size, kLanes});
+    auto* const error = const_cast<float*>(minus_error.data<float>());
     for (int64_t k = 0; k < d; ++k)
       for (int64_t lane = 0; lane < count; ++lane)
         w[k * kLanes + lane] = w_[(first + lane) * d + order_[k]] / out_.outer;
@@ -62,29 +74,36 @@ class Solver {
   }
 
  private:
-  // The table of one row.
-  void Fill(Table& t, int64_t lane, float scale, int zero) const {
-    for (int i = 0; i < 16; ++i) t.value[i][lane] = f_.Value(scale, i, zero);
+  // The table of rows with these scales and zero points: GroupFormat::Value.
+  Table TableOf(const float (&scale)[kLanes], const int (&zero)[kLanes]) const {
+    Table t;
+    for (int i = 0; i < 16; ++i)
+      for (int64_t lane = 0; lane < kLanes; ++lane)
+        t.value[i][lane] = scale[lane] * (f_.zero_points ? static_cast<float>(i - zero[lane])
+                                                         : f_.codes->values[i]);
+    if (f_.fp8)
+      for (auto& values : t.value)
+        for (float& v : values) v = RoundToFp8(*f_.fp8, v);
     for (int i = 0; i < 15; ++i)
-      t.middle[i][lane] = 0.5f * (t.value[i][lane] + t.value[i + 1][lane]);
+      for (int64_t lane = 0; lane < kLanes; ++lane)
+        t.middle[i][lane] = 0.5f * (t.value[i][lane] + t.value[i + 1][lane]);
+    return t;
   }
 
   // Weighted squared errors of all rows of a group with the nearest codes of the table.
   void Errors(const Table& t, const float* w, int64_t begin, float (&sum)[kLanes]) const {
-    std::fill(std::begin(sum), std::end(sum), 0.0f);
-    for (int64_t j = 0; j < f_.group; ++j) {
-      const float u = ut_[(begin + j) * (out_.cols + 1)], weight = 1 / (u * u);
-      const float* x = w + j * kLanes;
-      float best[kLanes];
-      for (int64_t lane = 0; lane < kLanes; ++lane) best[lane] = t.value[0][lane];
-      for (int i = 0; i < 15; ++i)
-        for (int64_t lane = 0; lane < kLanes; ++lane)
-          best[lane] = x[lane] > t.middle[i][lane] ? t.value[i + 1][lane] : best[lane];
-      for (int64_t lane = 0; lane < kLanes; ++lane) {
-        const float e = x[lane] - best[lane];
-        sum[lane] += weight * e * e;
+    F8 sums[2] = {};
+    for (int64_t j = 0; j < f_.group; ++j)
+      for (int64_t h = 0; h < 2; ++h) {
+        const F8 x = Load(w + j * kLanes + 8 * h);
+        F8 best = Load(t.value[0] + 8 * h);
+#pragma GCC unroll 15
+        for (int i = 0; i < 15; ++i)
+          best = x > Load(t.middle[i] + 8 * h) ? Load(t.value[i + 1] + 8 * h) : best;
+        const F8 e = x - best;
+        sums[h] += weights_[begin + j] * e * e;
       }
-    }
+    for (int64_t h = 0; h < 2; ++h) Store(sum + 8 * h, sums[h]);
   }
 
   struct Range {
@@ -101,7 +120,6 @@ class Solver {
       }
     constexpr float kSteps[] = {1,     0.97f, 0.94f, 0.91f, 0.88f, 0.85f, 0.82f, 0.79f,
                                 0.76f, 0.73f, 0.70f, 0.67f, 0.64f, 0.6f,  0.56f, 0.52f};
-    Table tried{}, best{};
     float least[kLanes], scale[kLanes] = {};
     int zero[kLanes] = {};
     std::fill(std::begin(least), std::end(least), INFINITY);
@@ -111,24 +129,21 @@ class Solver {
       int zeros[kLanes] = {};
       for (int64_t lane = 0; lane < kLanes; ++lane) {
         scales[lane] = Scale(range[lane], kSteps[step], zeros[lane]);
-        Fill(tried, lane, scales[lane], zeros[lane]);
       }
       float sum[kLanes];
-      Errors(tried, w, begin, sum);
+      Errors(TableOf(scales, zeros), w, begin, sum);
       for (int64_t lane = 0; lane < kLanes; ++lane) {
         if (!(sum[lane] < least[lane])) continue;
         least[lane] = sum[lane], scale[lane] = scales[lane], zero[lane] = zeros[lane];
       }
     }
     const int64_t groups = out_.cols / f_.group, g = order_[begin] / f_.group;
-    for (int64_t lane = 0; lane < kLanes; ++lane) {
-      Fill(best, lane, scale[lane], zero[lane]);
-      if (lane >= count) continue;
+    for (int64_t lane = 0; lane < count; ++lane) {
       out_.scales[(first + lane) * groups + g] = scale[lane];
       if (f_.zero_points)
         out_.zeros[(first + lane) * groups + g] = static_cast<uint8_t>(zero[lane]);
     }
-    return best;
+    return TableOf(scale, zero);
   }
 
   float Scale(Range r, float shrink, int& zero) const {
@@ -147,10 +162,10 @@ class Solver {
   }
 
   void RoundColumn(const Table& t, int64_t begin, int64_t j, int64_t first, int64_t count,
-                   std::vector<float>& w, std::vector<float>& error) const {
+                   std::vector<float>& w, float* minus_error) const {
     const int64_t d = out_.cols, k = begin + j;
     float* x = w.data() + k * kLanes;
-    float* e = error.data() + j * kLanes;
+    float* e = minus_error + j * kLanes;
     const float u = ut_[k * (d + 1)];
     int32_t code[kLanes] = {};
     float best[kLanes];
@@ -164,26 +179,23 @@ class Solver {
     for (int64_t lane = 0; lane < count; ++lane)
       out_.codes[(first + lane) * d + order_[k]] = static_cast<uint8_t>(code[lane]);
     if (!how_.correct) return;
-    for (int64_t lane = 0; lane < kLanes; ++lane) e[lane] = (x[lane] - best[lane]) / u;
+    for (int64_t lane = 0; lane < kLanes; ++lane) e[lane] = (best[lane] - x[lane]) / u;
     for (int64_t i = j + 1; i < f_.group; ++i) {
       const float f = ut_[(begin + i) * d + k];
       float* to = w.data() + (begin + i) * kLanes;
-      for (int64_t lane = 0; lane < kLanes; ++lane) to[lane] -= f * e[lane];
+      for (int64_t lane = 0; lane < kLanes; ++lane) to[lane] += f * e[lane];
     }
   }
 
   // The columns after the group take up its errors.
-  void UpdateRest(int64_t begin, std::vector<float>& w, const std::vector<float>& error) const {
-    const int64_t d = out_.cols;
-    for (int64_t k = begin + f_.group; k < d; ++k) {
-      const float* f = ut_.data() + k * d + begin;
-      float* to = w.data() + k * kLanes;
-      float sum[kLanes];
-      for (int64_t lane = 0; lane < kLanes; ++lane) sum[lane] = to[lane];
-      for (int64_t j = 0; j < f_.group; ++j)
-        for (int64_t lane = 0; lane < kLanes; ++lane) sum[lane] -= f[j] * error[j * kLanes + lane];
-      for (int64_t lane = 0; lane < kLanes; ++lane) to[lane] = sum[lane];
-    }
+  void UpdateRest(int64_t begin, std::vector<float>& w, const float* minus_error) const {
+    const int64_t d = out_.cols, first = begin + f_.group;
+    std::vector<const float*> factors(d - first);
+    for (int64_t k = first; k < d; ++k) factors[k - first] = ut_.data() + k * d + begin;
+    const PackedB errors = PackedB::View(minus_error, f_.group, kLanes, f_.group * kLanes);
+    float* const rest = w.data() + first * kLanes;
+    SgemmBlock({factors.data(), 1, f_.group}, d - first, errors, 0, 1, rest, kLanes,
+               {rest, kLanes});
   }
 
   const float* w_;
@@ -192,6 +204,7 @@ class Solver {
   const GroupRounding& how_;
   const GroupFormat& f_;
   GroupCodes& out_;
+  std::vector<float> weights_;  // of errors, by column
 };
 
 // The power of two that brings the largest weight to the largest value but a fifteenth, which

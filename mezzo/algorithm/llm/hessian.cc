@@ -57,18 +57,34 @@ std::vector<float> InverseOf(const std::vector<float>& l, int64_t d, const Threa
   const int64_t tiles = (d + kBlock - 1) / kBlock;
   threads.Each(static_cast<size_t>(tiles), [&](size_t tile, size_t) {
     const int64_t from = static_cast<int64_t>(tile) * kBlock, width = std::min(kBlock, d - from);
-    std::vector<float> columns((d - from) * kBlock);
-    for (int64_t k = from; k < d; ++k) {
-      float row[kBlock] = {};
-      if (k < from + width) row[k - from] = 1;
-      for (int64_t i = from; i < k; ++i) {
-        const float f = l[k * d + i];
-        const float* other = columns.data() + (i - from) * kBlock;
-        for (int64_t j = 0; j < kBlock; ++j) row[j] -= f * other[j];
+    // Minus the columns so far, in Sgemm's panels.
+    constexpr int64_t kWidth = PackedB::kWidth;
+    const int64_t stride = (d - from) * kWidth;
+    Tensor panels(DType::kFloat32, {kBlock / kWidth, d - from, kWidth});
+    float* const minus = panels.data<float>();
+    for (int64_t begin = from; begin < d; begin += kBlock) {
+      const int64_t rows = std::min(kBlock, d - begin);
+      float block[kBlock][kBlock] = {};
+      if (begin == from)
+        for (int64_t j = 0; j < width; ++j) block[j][j] = 1;
+      const float* segments[kBlock];
+      for (int64_t r = 0; r < rows; ++r) segments[r] = l.data() + (begin + r) * d + from;
+      if (begin > from)
+        SgemmBlock({segments, 1, begin - from}, rows,
+                   PackedB::View(minus, begin - from, kBlock, stride), 0, kBlock / kWidth, block[0],
+                   kBlock, {});
+      for (int64_t r = 0; r < rows; ++r) {
+        const int64_t k = begin + r;
+        for (int64_t i = 0; i < r; ++i) {
+          const float f = l[k * d + begin + i];
+          for (int64_t j = 0; j < kBlock; ++j) block[r][j] -= f * block[i][j];
+        }
+        for (int64_t j = 0; j < kBlock; ++j) {
+          block[r][j] /= l[k * d + k];
+          minus[j / kWidth * stride + (k - from) * kWidth + j % kWidth] = -block[r][j];
+        }
+        std::copy_n(block[r], width, x.data() + k * d + from);
       }
-      float* to = columns.data() + (k - from) * kBlock;
-      for (int64_t j = 0; j < kBlock; ++j) to[j] = row[j] / l[k * d + k];
-      std::copy_n(to, width, x.data() + k * d + from);
     }
   });
   return x;
@@ -93,8 +109,11 @@ void Hessian::Add(const Tensor& t, const Threads& threads) {
   threads.Each(static_cast<size_t>(tiles), [&](size_t tile, size_t) {
     const int64_t first = static_cast<int64_t>(tile) * kBlock, rows = std::min(kBlock, d - first);
     std::vector<float> columns(rows * n);
-    for (int64_t i = 0; i < n; ++i)
-      for (int64_t r = 0; r < rows; ++r) columns[r * n + i] = x[i * d + first + r];
+    // 16 numbers of a column at a time: a cache line of both
+    for (int64_t from = 0; from < n; from += 16)
+      for (int64_t r = 0; r < rows; ++r)
+        for (int64_t i = from; i < std::min(from + 16, n); ++i)
+          columns[r * n + i] = x[i * d + first + r];
     std::vector<const float*> segments(rows);
     for (int64_t r = 0; r < rows; ++r) segments[r] = columns.data() + r * n;
     const int64_t panels = (first + rows + PackedB::kWidth - 1) / PackedB::kWidth;

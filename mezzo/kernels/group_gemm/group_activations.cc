@@ -2,17 +2,15 @@
 
 #include <cfloat>
 
-#include "mezzo/kernels/group_gemm/group_gemm.h"
+#include "mezzo/base/cpu.h"
+#include "mezzo/kernels/group_gemm/group_lines.h"
 #include "mezzo/kernels/vmath/vmath.h"
 
 namespace mezzo {
-namespace {
 
-using vmath::F8;
 using vmath::I8;
 
-// Codes of n values, a multiple of 8; returns their sum.
-int32_t RoundTo(const float* x, int64_t n, float scale, int8_t* codes) {
+int32_t GroupRoundAvx2(const float* x, int64_t n, float scale, int8_t* codes) {
   I8 sum{};
   for (int64_t i = 0; i < n; i += 8) {
     const auto c = (I8)_mm256_cvtps_epi32(vmath::Load(x + i) / scale);
@@ -26,16 +24,15 @@ int32_t RoundTo(const float* x, int64_t n, float scale, int8_t* codes) {
   return total;
 }
 
-}  // namespace
-
 void GroupActivations::RoundToken(const float* x, int64_t token, int64_t scale_group) {
+  GroupRound& round = CurrentIsa() == Isa::kAvx512Vnni ? GroupRoundAvx512 : GroupRoundAvx2;
   for (int64_t begin = 0; begin < depth_; begin += scale_group) {
     const float largest = vmath::LargestMagnitude(x + begin, scale_group) / 127;
     const float scale = largest < FLT_MIN ? FLT_MIN : largest;  // NaN stays
     for (int64_t k = begin; k < begin + scale_group; k += group_) {
       const int64_t at = k / group_ * tokens_ + token;
       scales_[at] = scale;
-      sums_[at] = RoundTo(x + k, group_, scale, codes_ + at * group_);
+      sums_[at] = round(x + k, group_, scale, codes_ + at * group_);
     }
   }
 }

@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <random>
+#include <tuple>
 
 #include "mezzo/base/cpu.h"
 #include "mezzo/format/half.h"
@@ -72,6 +74,24 @@ INSTANTIATE_TEST_SUITE_P(Formats, GroupGemmTest,
                                          Case{"nf4i", false, 64, 64, 128},
                                          Case{"nf4i", false, 16, 64, 16},
                                          Case{"nf4i", false, 128, 128, 0}));
+
+TEST(GroupGemm, RoundsAlikeOnAllSets) {
+  for (const float size : {1.0f, 1e-37f, 3e37f, INFINITY}) {
+    const int64_t tokens = 400, depth = 72;
+    Tensor x = NormalTensor({tokens, depth}, 5);
+    for (int64_t i = 0; i < x.numel(); ++i)
+      x.data<float>()[i] = i % 3 ? x.data<float>()[i] * size : static_cast<float>(i % 255) / 2;
+    for (int64_t t = 0; t < tokens; t += 2) x.data<float>()[t * depth] = 127;  // ties
+    const auto rounded = [&](Isa isa) {
+      const ScopedIsa scoped(isa);
+      GroupActivations a;
+      a.Round(x.data<float>(), depth, tokens, depth, 24, 24, {});
+      return std::tuple(std::vector<int8_t>(a.codes(0, 0), a.codes(0, 0) + tokens * depth),
+                        std::vector<int32_t>(a.sum(0, 0), a.sum(0, 0) + tokens * a.groups()));
+    };
+    for (const Isa isa : SupportedIsas()) EXPECT_EQ(rounded(isa), rounded(Isa::kAvx2)) << size;
+  }
+}
 
 TEST(GroupGemm, TheProductIsThatOfTheRoundedActivations) {
   const GroupCodes codes = RandomCodes({FindCodebook("nf4i"), 64, false, {}}, 10, 128, 1);

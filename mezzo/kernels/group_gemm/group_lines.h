@@ -1,13 +1,17 @@
-// Lines of group_gemm.h for an instruction set, on the calling thread: panels [begin, end) for
-// tokens [token_begin, token_end).
+// Lines of group_gemm.h for an instruction set, on the calling thread.
 #pragma once
 
 #include "mezzo/kernels/group_gemm/group_gemm.h"
 
 namespace mezzo {
 
+// Panels [begin, end) for tokens [token_begin, token_end).
 using GroupRun = void(const GroupActivations& x, const GroupProduct& product, int64_t begin,
                       int64_t end, int64_t token_begin, int64_t token_end);
 GroupRun GroupRunAvx2, GroupRunAvxVnni, GroupRunAvx512Vnni;
+
+// codes[i] = x[i] / scale, rounded, of n values, a multiple of 8; returns their sum.
+using GroupRound = int32_t(const float* x, int64_t n, float scale, int8_t* codes);
+GroupRound GroupRoundAvx2, GroupRoundAvx512;
 
 }  // namespace mezzo

@@ -71,9 +71,15 @@ PackedB::PackedB(const float* b, int64_t k, int64_t n, int64_t row_stride, int64
       const int64_t columns = std::min(kWidth, n - p * kWidth);
       float* to = packed + p * k * kWidth;
       const float* from = b + p * kWidth * column_stride;
-      for (int64_t i = 0; i < k; ++i)
+      if (column_stride == 1) {
+        for (int64_t i = 0; i < k; ++i) std::copy_n(from + i * row_stride, columns, to + i * kWidth);
+        continue;
+      }
+      // 16 numbers of a column at a time: a cache line of it
+      for (int64_t first = 0; first < k; first += 16)
         for (int64_t j = 0; j < columns; ++j)
-          to[i * kWidth + j] = from[i * row_stride + j * column_stride];
+          for (int64_t i = first; i < std::min(first + 16, k); ++i)
+            to[i * kWidth + j] = from[i * row_stride + j * column_stride];
     }
   });
 }

@@ -17,6 +17,7 @@ namespace mezzo {
 namespace {
 
 constexpr float kMasked = -INFINITY;
+constexpr int64_t kQueries = 96;  // that go through the keys together
 
 // (B, S, heads * D) to (B, heads, S, D); four dimensions stay.
 Tensor SplitHeads(OpContext& ctx, size_t i, const char* attribute) {
@@ -72,8 +73,21 @@ class Bias {
               ToString(want));
       strides_[to] = mask_.dim(d) == 1 && want[to] != 1 && !last ? 0 : strides[d];
     }
+    if (mask_.dtype() == DType::kBool)
+      bools_ = mask_.data<bool>();
+    else
+      numbers_ = mask_.data<float>();
     mask_keys_ = mask_.rank() == 0 ? keys : mask_.dim(mask_.rank() - 1);
   }
+
+  // Keys from here on are masked for all queries up to i.
+  int64_t End(int64_t b, int64_t i, int64_t keys) const {
+    if (!valid_.empty()) keys = std::clamp<int64_t>(valid_[b], 0, keys);
+    const int64_t ahead = causal_ ? 0 : right_ >= 0 ? right_ : keys;
+    return std::clamp<int64_t>(i + offsets_[b] + ahead + 1, 0, keys);
+  }
+  // Whether the keys before End are all seen as they are.
+  bool SeesAllBefore() const { return !mask_.defined() && left_ < 0; }
 
   // The row of query i, head h, sample b: fills row[0, keys); false if every key is masked.
   bool Fill(int64_t b, int64_t h, int64_t i, int64_t keys, float* row) const {
@@ -93,16 +107,15 @@ class Bias {
   }
 
  private:
-  float MaskAt(int64_t i) const {
-    if (mask_.dtype() == DType::kBool) return mask_.data<bool>()[i] ? 0.0f : kMasked;
-    return mask_.data<float>()[i];
-  }
+  float MaskAt(int64_t i) const { return bools_ ? (bools_[i] ? 0.0f : kMasked) : numbers_[i]; }
 
   bool causal_;
   int64_t left_, right_;          // keys within reach on either side (opset 25); -1: all
   std::vector<int64_t> offsets_;  // keys before the first query, by sample
   std::vector<int64_t> valid_;    // keys that exist, by sample; empty: all
   Tensor mask_;
+  const bool* bools_ = nullptr;  // its data, one of the two
+  const float* numbers_ = nullptr;
   std::array<int64_t, 4> strides_{};
   int64_t mask_keys_ = 0;
 };
@@ -118,9 +131,9 @@ struct Job {
   Tensor& y;
 };
 
-// One row of scores of sample b, head h, query i.
-void FinishRow(const Job& j, int64_t b, int64_t h, int64_t i, float* row, float* bias) {
-  const int64_t keys = j.k.dim(2);
+// One row of scores of sample b, head h, query i, with the keys before `keys`.
+void FinishRow(const Job& j, int64_t b, int64_t h, int64_t i, int64_t keys, float* row,
+               float* bias) {
   float* shown = j.shown ? j.shown + ((b * j.q.dim(1) + h) * j.q.dim(2) + i) * keys : nullptr;
   const auto show = [&](int64_t when) {
     if (shown && j.scores_out == when) std::copy_n(row, keys, shown);
@@ -130,8 +143,15 @@ void FinishRow(const Job& j, int64_t b, int64_t h, int64_t i, float* row, float*
     vmath::Map(row, row, keys, [&](vmath::F8 v) { return vmath::Tanh(v / j.softcap) * j.softcap; });
   }
   show(kCapped);
-  const bool any = j.bias.Fill(b, h, i, keys, bias);
-  for (int64_t k = 0; k < keys; ++k) row[k] = bias[k] == kMasked ? kMasked : row[k] + bias[k];
+  bool any = true;
+  if (j.bias.SeesAllBefore()) {
+    const int64_t end = j.bias.End(b, i, keys);
+    std::fill(row + end, row + keys, kMasked);
+    any = end > 0;
+  } else {
+    any = j.bias.Fill(b, h, i, keys, bias);
+    for (int64_t k = 0; k < keys; ++k) row[k] = bias[k] == kMasked ? kMasked : row[k] + bias[k];
+  }
   show(kBiased);
   if (any)
     vmath::SoftmaxRow(row, row, keys);
@@ -143,18 +163,35 @@ void FinishRow(const Job& j, int64_t b, int64_t h, int64_t i, float* row, float*
 void RunHead(const Job& j, int64_t b, int64_t h) {
   const int64_t queries = j.q.dim(2), keys = j.k.dim(2), depth = j.q.dim(3), width = j.v.dim(3);
   const int64_t kv = b * j.k.dim(1) + h / (j.q.dim(1) / j.k.dim(1)), out = b * j.q.dim(1) + h;
-  std::vector<float> scores(queries * keys), bias(keys);
   // Both factors take the root of the scale, as the standard's function body has it.
   const float root = std::sqrt(j.scale);
-  std::vector<float> q(queries * depth), k(keys * depth);
-  for (size_t i = 0; i < q.size(); ++i) q[i] = j.q.data<float>()[out * q.size() + i] * root;
-  for (size_t i = 0; i < k.size(); ++i) k[i] = j.k.data<float>()[kv * k.size() + i] * root;
-  Sgemm(q.data(), depth, queries, PackedB(k.data(), depth, keys, 1, depth, {}), scores.data(), keys,
-        {}, {});
-  for (int64_t i = 0; i < queries; ++i)
-    FinishRow(j, b, h, i, scores.data() + i * keys, bias.data());
-  const PackedB v(j.v.data<float>() + kv * keys * width, keys, width, width, 1, {});
-  Sgemm(scores.data(), keys, queries, v, j.y.data<float>() + out * queries * width, width, {}, {});
+  const auto scaled = [&](const Tensor& t, int64_t head, int64_t n) {
+    std::vector<float> to(n);
+    vmath::Map(t.data<float>() + head * n, to.data(), n, [&](vmath::F8 v) { return v * root; });
+    return to;
+  };
+  const std::vector<float> q = scaled(j.q, out, queries * depth), k = scaled(j.k, kv, keys * depth);
+  const PackedB packed_k(k.data(), depth, keys, 1, depth, {});
+  const PackedB packed_v(j.v.data<float>() + kv * keys * width, keys, width, width, 1, {});
+  float* const y = j.y.data<float>() + out * queries * width;
+  std::vector<float> scores(std::min(queries, kQueries) * keys), bias(keys);
+  for (int64_t first = 0; first < queries; first += kQueries) {
+    // Masked keys behind those of all these queries add exact zeros: they are left out.
+    const int64_t rows = std::min(kQueries, queries - first);
+    const int64_t end = j.shown ? keys : j.bias.End(b, first + rows - 1, keys);
+    const float *from[kQueries], *weights[kQueries];
+    for (int64_t i = 0; i < rows; ++i) {
+      from[i] = q.data() + (first + i) * depth;
+      weights[i] = scores.data() + i * keys;
+    }
+    SgemmBlock({from, 1, depth}, rows, packed_k, 0, (end + PackedB::kWidth - 1) / PackedB::kWidth,
+               scores.data(), keys, {});
+    for (int64_t i = 0; i < rows; ++i)
+      FinishRow(j, b, h, first + i, end, scores.data() + i * keys, bias.data());
+    SgemmBlock({weights, 1, end}, rows,
+               PackedB::View(packed_v.panel(0), end, width, packed_v.panel_stride()), 0,
+               packed_v.panels(), y + first * width, width, {});
+  }
 }
 
 void Attention(OpContext& ctx) {
