@@ -4,17 +4,16 @@
 #include <cmath>
 #include <numeric>
 
+#include "mezzo/algorithm/llm/group_errors.h"
+#include "mezzo/base/cpu.h"
 #include "mezzo/base/error.h"
 #include "mezzo/format/half.h"
 #include "mezzo/kernels/sgemm/sgemm.h"
-#include "mezzo/kernels/vmath/vmath.h"
 
 namespace mezzo {
 namespace {
 
-using vmath::F8, vmath::Load, vmath::Store;
-
-constexpr int64_t kLanes = 16;  // rows that go together: two vectors, a panel of Sgemm's
+constexpr int64_t kLanes = GroupTable::kRows;
 
 float ToBFloat16(float x) { return BFloat16ToFloat(FloatToBFloat16(x)); }
 
@@ -34,12 +33,6 @@ std::vector<int64_t> GroupAwareOrder(const Hessian& h, int64_t group) {
     sorted.insert(sorted.end(), order.begin() + g * group, order.begin() + (g + 1) * group);
   return sorted;
 }
-
-// The values of a group's codes for kLanes rows, and the middles between neighbours.
-struct Table {
-  alignas(32) float value[16][kLanes];
-  alignas(32) float middle[15][kLanes];
-};
 
 class Solver {
  public:
@@ -67,7 +60,7 @@ class Solver {
       for (int64_t lane = 0; lane < count; ++lane)
         w[k * kLanes + lane] = w_[(first + lane) * d + order_[k]] / out_.outer;
     for (int64_t begin = 0; begin < d; begin += size) {
-      const Table table = ChooseScales(w.data() + begin * kLanes, begin, first, count);
+      const GroupTable table = ChooseScales(w.data() + begin * kLanes, begin, first, count);
       for (int64_t j = 0; j < size; ++j) RoundColumn(table, begin, j, first, count, w, error);
       if (how_.correct) UpdateRest(begin, w, error);
     }
@@ -75,8 +68,8 @@ class Solver {
 
  private:
   // The table of rows with these scales and zero points: GroupFormat::Value.
-  Table TableOf(const float (&scale)[kLanes], const int (&zero)[kLanes]) const {
-    Table t;
+  GroupTable TableOf(const float (&scale)[kLanes], const int (&zero)[kLanes]) const {
+    GroupTable t;
     for (int i = 0; i < 16; ++i)
       for (int64_t lane = 0; lane < kLanes; ++lane)
         t.value[i][lane] = scale[lane] * (f_.zero_points ? static_cast<float>(i - zero[lane])
@@ -90,28 +83,12 @@ class Solver {
     return t;
   }
 
-  // Weighted squared errors of all rows of a group with the nearest codes of the table.
-  void Errors(const Table& t, const float* w, int64_t begin, float (&sum)[kLanes]) const {
-    F8 sums[2] = {};
-    for (int64_t j = 0; j < f_.group; ++j)
-      for (int64_t h = 0; h < 2; ++h) {
-        const F8 x = Load(w + j * kLanes + 8 * h);
-        F8 best = Load(t.value[0] + 8 * h);
-#pragma GCC unroll 15
-        for (int i = 0; i < 15; ++i)
-          best = x > Load(t.middle[i] + 8 * h) ? Load(t.value[i + 1] + 8 * h) : best;
-        const F8 e = x - best;
-        sums[h] += weights_[begin + j] * e * e;
-      }
-    for (int64_t h = 0; h < 2; ++h) Store(sum + 8 * h, sums[h]);
-  }
-
   struct Range {
     float lo = 0, hi = 0;
   };
 
   // Scales (and zero points) of a group, from its weights as they stand now.
-  Table ChooseScales(const float* w, int64_t begin, int64_t first, int64_t count) const {
+  GroupTable ChooseScales(const float* w, int64_t begin, int64_t first, int64_t count) const {
     Range range[kLanes];
     for (int64_t j = 0; j < f_.group; ++j)
       for (int64_t lane = 0; lane < count; ++lane) {
@@ -131,7 +108,7 @@ class Solver {
         scales[lane] = Scale(range[lane], kSteps[step], zeros[lane]);
       }
       float sum[kLanes];
-      Errors(TableOf(scales, zeros), w, begin, sum);
+      errors_(TableOf(scales, zeros), w, weights_.data() + begin, f_.group, sum);
       for (int64_t lane = 0; lane < kLanes; ++lane) {
         if (!(sum[lane] < least[lane])) continue;
         least[lane] = sum[lane], scale[lane] = scales[lane], zero[lane] = zeros[lane];
@@ -161,7 +138,7 @@ class Solver {
     return scale;
   }
 
-  void RoundColumn(const Table& t, int64_t begin, int64_t j, int64_t first, int64_t count,
+  void RoundColumn(const GroupTable& t, int64_t begin, int64_t j, int64_t first, int64_t count,
                    std::vector<float>& w, float* minus_error) const {
     const int64_t d = out_.cols, k = begin + j;
     float* x = w.data() + k * kLanes;
@@ -205,6 +182,7 @@ class Solver {
   const GroupFormat& f_;
   GroupCodes& out_;
   std::vector<float> weights_;  // of errors, by column
+  GroupErrors& errors_ = CurrentIsa() == Isa::kAvx512Vnni ? GroupErrorsAvx512 : GroupErrorsAvx2;
 };
 
 // The power of two that brings the largest weight to the largest value but a fifteenth, which

@@ -5,6 +5,7 @@
 
 #include "mezzo/base/error.h"
 #include "mezzo/kernels/sgemm/sgemm.h"
+#include "mezzo/kernels/vmath/vector.h"
 
 namespace mezzo {
 namespace {
@@ -75,13 +76,21 @@ std::vector<float> InverseOf(const std::vector<float>& l, int64_t d, const Threa
                    kBlock, {});
       for (int64_t r = 0; r < rows; ++r) {
         const int64_t k = begin + r;
+        constexpr int64_t kVectors = kBlock / 8;
+        vmath::F8 row[kVectors];
+#pragma GCC unroll 8
+        for (int64_t v = 0; v < kVectors; ++v) row[v] = vmath::Load(block[r] + 8 * v);
         for (int64_t i = 0; i < r; ++i) {
           const float f = l[k * d + begin + i];
-          for (int64_t j = 0; j < kBlock; ++j) block[r][j] -= f * block[i][j];
+#pragma GCC unroll 8
+          for (int64_t v = 0; v < kVectors; ++v) row[v] -= f * vmath::Load(block[i] + 8 * v);
         }
-        for (int64_t j = 0; j < kBlock; ++j) {
-          block[r][j] /= l[k * d + k];
-          minus[j / kWidth * stride + (k - from) * kWidth + j % kWidth] = -block[r][j];
+#pragma GCC unroll 8
+        for (int64_t v = 0; v < kVectors; ++v) {
+          row[v] /= l[k * d + k];
+          vmath::Store(block[r] + 8 * v, row[v]);
+          vmath::Store(minus + 8 * v / kWidth * stride + (k - from) * kWidth + 8 * v % kWidth,
+                       -row[v]);
         }
         std::copy_n(block[r], width, x.data() + k * d + from);
       }
@@ -92,10 +101,16 @@ std::vector<float> InverseOf(const std::vector<float>& l, int64_t d, const Threa
 
 }  // namespace
 
-std::vector<float> Hessian::Full() const {
-  std::vector<float> full(depth_ * depth_);
-  for (int64_t i = 0; i < depth_; ++i)
-    for (int64_t j = 0; j <= i; ++j) full[i * depth_ + j] = full[j * depth_ + i] = At(i, j);
+std::vector<float> Hessian::Full(const Threads& threads) const {
+  const int64_t d = depth_, tiles = (d + kBlock - 1) / kBlock;
+  std::vector<float> full(d * d);
+  threads.Each(static_cast<size_t>(tiles), [&](size_t tile, size_t) {
+    const int64_t first = static_cast<int64_t>(tile) * kBlock, last = std::min(first + kBlock, d);
+    for (int64_t from = 0; from < last; from += kBlock)
+      for (int64_t i = first; i < last; ++i)
+        for (int64_t j = from; j < std::min(from + kBlock, i + 1); ++j)
+          full[i * d + j] = full[j * d + i] = sums_[i * d + j];
+  });
   return full;
 }
 
@@ -132,11 +147,13 @@ std::vector<float> InverseFactor(const Hessian& h, const std::vector<int64_t>& o
   for (;; damping *= 10) {
     Require(damping <= 1e3, "a Hessian of ", d, " inputs cannot be factored: it holds NaN");
     std::vector<float> a(d * d);
-    for (int64_t i = 0; i < d; ++i) {
-      for (int64_t j = 0; j <= i; ++j) a[i * d + j] = h.At(order[i], order[j]);
-      float& diagonal = a[i * d + i];
-      diagonal = static_cast<float>((diagonal == 0 ? mean : diagonal) + damping * mean);
-    }
+    threads.For(d, 64, [&](size_t begin, size_t end) {
+      for (auto i = static_cast<int64_t>(begin); i < static_cast<int64_t>(end); ++i) {
+        for (int64_t j = 0; j <= i; ++j) a[i * d + j] = h.At(order[i], order[j]);
+        float& diagonal = a[i * d + i];
+        diagonal = static_cast<float>((diagonal == 0 ? mean : diagonal) + damping * mean);
+      }
+    });
     if (!FactorReversed(a, d, threads)) continue;
     if (used) *used = damping;
     return InverseOf(a, d, threads);

@@ -20,7 +20,7 @@ class Hessian {
   int64_t depth() const { return depth_; }
   int64_t rows() const { return rows_; }
   float At(int64_t i, int64_t j) const { return i >= j ? sums_[i * depth_ + j] : At(j, i); }
-  std::vector<float> Full() const;  // (depth, depth)
+  std::vector<float> Full(const Threads& threads) const;  // (depth, depth)
 
  private:
   int64_t depth_, rows_ = 0;

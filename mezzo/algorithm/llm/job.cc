@@ -23,7 +23,7 @@ class OutputNoise {
   OutputNoise(const Tensor& weight, const Hessian& h, const Threads& threads)
       : weight_(weight),
         threads_(threads),
-        h_(h.Full().data(), h.depth(), h.depth(), h.depth(), 1, threads),
+        h_(h.Full(threads).data(), h.depth(), h.depth(), h.depth(), 1, threads),
         power_(WeightedSquares(weight, h_, threads)) {}
 
   double Of(const Tensor& rounded) const {
@@ -158,7 +158,8 @@ class Writer {
     const LlmRecovery& r = job_.recovery;
     const auto own = r.ranks.find(node.name);
     const int64_t rank = own == r.ranks.end() ? r.rank : own->second;
-    const std::vector<float> weighed = rank > 0 ? Weighed(r.fit, h.Full()) : std::vector<float>();
+    const std::vector<float> weighed =
+        rank > 0 ? Weighed(r.fit, h.Full(job_.threads)) : std::vector<float>();
     Tensor left = weight;  // for the codes to stand for
     GroupCodes best;
     Tensor rounded;

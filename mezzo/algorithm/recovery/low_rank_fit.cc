@@ -139,12 +139,17 @@ LowRank FitLowRank(const Tensor& error, std::vector<float> h, int64_t rank,
 }
 
 double WeightedSquares(const Tensor& rows, const PackedB& h, const Threads& threads) {
+  constexpr int64_t kRows = 48;  // at a time
   const int64_t d = h.k(), n = rows.dim(0);
-  std::vector<float> product(n * d);
-  Sgemm(rows.data<float>(), d, n, h, product.data(), d, {}, threads);
-  double sum = 0;
-  for (int64_t i = 0; i < n * d; ++i) sum += double(product[i]) * rows.data<float>()[i];
-  return sum;
+  const auto* x = rows.data<float>();
+  std::vector<double> sums((n + kRows - 1) / kRows);
+  threads.Each(sums.size(), [&](size_t block, size_t) {
+    const int64_t first = static_cast<int64_t>(block) * kRows, count = std::min(kRows, n - first);
+    std::vector<float> product(count * d);
+    Sgemm(x + first * d, d, count, h, product.data(), d, {}, {});
+    sums[block] = std::inner_product(product.begin(), product.end(), x + first * d, 0.0);
+  });
+  return std::accumulate(sums.begin(), sums.end(), 0.0);
 }
 
 Tensor Product(const LowRank& path, const Threads& threads) {

@@ -45,7 +45,7 @@ TEST(FitLowRank, TakesUpTheLargestPartsFirst) {
   double before = Left(e, none, h), least = INFINITY;
   const double whole = before;
   for (int64_t rank = 1; rank <= 12; ++rank) {
-    const LowRank path = FitLowRank(e, h.Full(), rank, {});
+    const LowRank path = FitLowRank(e, h.Full({}), rank, {});
     ASSERT_EQ(path.rank(), rank);
     const double left = Left(e, Product(path, {}), h);
     const double taken = before - left;
@@ -60,7 +60,7 @@ TEST(FitLowRank, TakesUpTheLargestPartsFirst) {
 TEST(FitLowRank, CannotBeImproved) {
   const Tensor e = NormalTensor({30, 16}, 5);
   const Hessian h = Correlated(16, 6);
-  const LowRank best = FitLowRank(e, h.Full(), 3, {});
+  const LowRank best = FitLowRank(e, h.Full({}), 3, {});
   const double left = Left(e, Product(best, {}), h);
   for (unsigned seed = 0; seed < 40; ++seed) {
     LowRank other{best.a.Clone(), best.b.Clone()};
@@ -76,21 +76,21 @@ TEST(FitLowRank, CannotBeImproved) {
 TEST(FitLowRank, LowersRanksAndStandsZeros) {
   const Tensor e = NormalTensor({4, 9}, 7);
   const Hessian silent(9);
-  const LowRank path = FitLowRank(e, silent.Full(), 8, {});
+  const LowRank path = FitLowRank(e, silent.Full({}), 8, {});
   ASSERT_EQ(path.rank(), 4);
   const Tensor p = Product(path, {});
   for (int64_t i = 0; i < e.numel(); ++i) EXPECT_NEAR(p.data<float>()[i], e.data<float>()[i], 1e-5);
   const Tensor zero =
-      Product(FitLowRank(Tensor::Zeros(DType::kFloat32, {4, 9}), silent.Full(), 2, {}), {});
+      Product(FitLowRank(Tensor::Zeros(DType::kFloat32, {4, 9}), silent.Full({}), 2, {}), {});
   for (const float v : zero.span<float>()) EXPECT_EQ(v, 0);
-  EXPECT_THROW(FitLowRank(e, Hessian(8).Full(), 2, {}), std::exception);
+  EXPECT_THROW(FitLowRank(e, Hessian(8).Full({}), 2, {}), std::exception);
 }
 
 TEST(FitLowRank, IsTheSameForAnyNumberOfThreads) {
   const Tensor e = NormalTensor({70, 48}, 8);
   const Hessian h = Correlated(48, 9);
-  const LowRank one = FitLowRank(e, h.Full(), 8, Threads(1)),
-                three = FitLowRank(e, h.Full(), 8, Threads(3));
+  const LowRank one = FitLowRank(e, h.Full({}), 8, Threads(1)),
+                three = FitLowRank(e, h.Full({}), 8, Threads(3));
   for (int64_t i = 0; i < one.a.numel(); ++i)
     ASSERT_EQ(one.a.data<float>()[i], three.a.data<float>()[i]);
   for (int64_t i = 0; i < one.b.numel(); ++i)
