@@ -72,7 +72,8 @@ PackedB::PackedB(const float* b, int64_t k, int64_t n, int64_t row_stride, int64
       float* to = packed + p * k * kWidth;
       const float* from = b + p * kWidth * column_stride;
       if (column_stride == 1) {
-        for (int64_t i = 0; i < k; ++i) std::copy_n(from + i * row_stride, columns, to + i * kWidth);
+        for (int64_t i = 0; i < k; ++i)
+          std::copy_n(from + i * row_stride, columns, to + i * kWidth);
         continue;
       }
       // 16 numbers of a column at a time: a cache line of it
