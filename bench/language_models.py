@@ -27,6 +27,11 @@ SCHEMES = {
     "nf4 g64, int8 per token and 64 channels": "--scheme w4a8-int8 --activation-group 64",
     "nf4 g64, to nearest": "--scheme w4a16 --rtn",
     "nf4 g64, not reordered": "--scheme w4a16 --no-reorder",
+    "int4 g64, rotated": "--scheme w4a16 --codes int4 --rotate",
+    "nf4 g64, rotated": "--scheme w4a16 --rotate",
+    "nf4 g32, rotated": "--scheme w4a16 --group-size 32 --rotate",
+    "nf4i g64, int8 per token and 64 channels, rotated": "--scheme w4a8-int8 --rotate",
+    "nf4i g64, int8 per token, rotated": "--scheme w4a8-int8 --activation-group 0 --rotate",
 }
 
 

@@ -58,7 +58,7 @@ class TextPlanner : public Planner {
       : Planner(planner),
         o_(o),
         how_(how),
-        model_(LanguageModel::Open(planner.model)),
+        model_(OpenToQuantize(planner.model, how.rotate)),
         threads_(o.threads),
         stored_(StoredFormat(how)),
         kinds_(Kinds(o.ranks)) {
@@ -283,6 +283,7 @@ class TextPlanner : public Planner {
   void WritePlan() {
     LlmPlan plan{stored_,
                  how_.float_head,
+                 how_.rotate,
                  PrecisionsOf(choice_.options),
                  RanksOf(choice_.options),
                  calibration_.size(),

@@ -47,6 +47,11 @@ LlmQuantization StoredFormat(const LlmQuantizeOptions& asked) {
   return q;
 }
 
+LanguageModel OpenToQuantize(const std::string& path, bool rotate) {
+  const LanguageModel model = LanguageModel::Open(path);
+  return rotate ? model.Rotated() : model;
+}
+
 LlmJob JobOf(const LlmQuantizeOptions& o, const LlmQuantization& stored) {
   LlmJob job;
   job.stored = stored;
@@ -72,6 +77,8 @@ void LlmQuantizeOptions::Add(CLI::App& app) {
       ->capture_default_str();
   app.add_flag("--float-head", float_head,
                "Language models: embedding and head as they are, not in int8");
+  app.add_flag("--rotate", rotate,
+               "Language models: in a rotated basis, in which no channel is larger than others");
   app.add_option(
       "--group-size", group,
       "Inputs that share a scale (language models; default 64) or a step of their "
@@ -152,7 +159,7 @@ void QuantizeText(const LlmQuantizeOptions& o, const std::string& path, const st
   Require(!data.empty(), "--data is required: a text to calibrate on");
   std::optional<LlmPlan> plan;
   if (!plan_path.empty()) plan = ReadLlmPlan(plan_path);
-  const LanguageModel model = LanguageModel::Open(path);
+  const LanguageModel model = OpenToQuantize(path, plan ? plan->rotated : o.rotate);
   const Tokenizer tokenizer = TokenizerOf(path);
   LlmJob job = JobOf(o, plan ? plan->stored : StoredFormat(o));
   job.threads = Threads(threads);

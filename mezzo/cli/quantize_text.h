@@ -19,13 +19,15 @@ struct LlmQuantizeOptions {
   size_t recovery_windows = 0, recovery_epochs = 4;
   double recovery_rate = 0.01;
   bool zero_points = false, no_reorder = false, rtn = false, no_search = false;
-  bool float_head = false;
+  bool float_head = false, rotate = false;
 
   void Add(CLI::App& app);
 };
 
 // What the options say of the files; UsageError for what does not go together.
 LlmQuantization StoredFormat(const LlmQuantizeOptions& o);
+// The model that is quantized: itself, or in a rotated basis.
+LanguageModel OpenToQuantize(const std::string& path, bool rotate);
 // A job without windows and threads.
 LlmJob JobOf(const LlmQuantizeOptions& o, const LlmQuantization& stored);
 

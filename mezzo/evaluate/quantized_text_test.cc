@@ -91,6 +91,27 @@ TEST_P(LlmJobTest, WhatWasWrittenReadsBackAndIsNear) {
   EXPECT_FALSE(fs::exists(out("r.part")));
 }
 
+TEST_P(LlmJobTest, ARotatedModelIsQuantizedIntoAFolderOfItsOwnBasis) {
+  const LanguageModel model = LanguageModel::Open(path());
+  if (model.gpt2()) return;
+  LlmJob job = Job();
+  job.layer_done = [](const LayerOutcome&) { throw std::runtime_error("stopped"); };
+  job.stored.activations = "int8";
+  EXPECT_THROW(QuantizeLanguageModel(model.Rotated(), job, out("q")), std::runtime_error);
+  job.layer_done = {};
+  if (fs::exists(out("q.part"))) {  // another job: of the same model, not rotated
+    EXPECT_THROW(QuantizeLanguageModel(model, job, out("q")), UsageError);
+  }
+  QuantizeLanguageModel(model.Rotated(), job, out("q"));
+  const LanguageModel quantized = LanguageModel::Open(out("q"));
+  EXPECT_FALSE(quantized.config().tied);
+  EXPECT_TRUE(ReadLlmPlan(out("q") / "plan.json").rotated);
+  EXPECT_THROW(quantized.Rotated(), UsageError);
+  const auto windows = Windows(3, 32);
+  const FinalStates a = ReadText(quantized, windows, {}), b = ReadText(model, windows, {});
+  EXPECT_LT(ScoreText(a, &b, windows, Threads(2)).divergence->kl.value, 0.05);
+}
+
 std::map<std::string, std::string> Contents(const fs::path& folder) {
   std::map<std::string, std::string> all;
   for (const auto& entry : fs::directory_iterator(folder))

@@ -94,6 +94,7 @@ class Writer {
                 {"tokens", Hash(job_.windows)},
                 {"stored", ToJson(job_.stored)},
                 {"float_head", job_.float_head},
+                {"rotated", model_.rotated()},
                 {"precisions", precisions},
                 {"recovery_rank", job_.recovery.rank},
                 {"recovery_ranks", job_.recovery.ranks},
@@ -219,8 +220,8 @@ class Writer {
       if (!job_.recovery.training.windows.empty()) Train();
     }
     WriteFile(part_ / "plan.json",
-              mezzo::ToJson(LlmPlan{job_.stored, job_.float_head, job_.precisions, Ranks(),
-                                    job_.windows.size(), outcomes_}));
+              mezzo::ToJson(LlmPlan{job_.stored, job_.float_head, model_.rotated(), job_.precisions,
+                                    Ranks(), job_.windows.size(), outcomes_}));
     fs::remove(State());
     fs::remove(part_ / "job.json");
     fs::rename(part_, out_);

@@ -21,13 +21,15 @@ void CheckFields(const Json& json, const std::string& where, const std::set<std:
 }
 
 LlmPlan Read(const Json& json, const std::string& where) {
-  CheckFields(json, where,
-              {"mezzo_llm_plan", "quantization", "float_head", "calibration_windows", "layers"});
+  CheckFields(
+      json, where,
+      {"mezzo_llm_plan", "quantization", "float_head", "rotated", "calibration_windows", "layers"});
   RequireFile(json.at("mezzo_llm_plan") == 1, where, ".mezzo_llm_plan: got ",
               json.at("mezzo_llm_plan").dump(), ", needs 1");
   LlmPlan plan;
   plan.stored = QuantizationFromJson(json.at("quantization"), where + ".quantization");
   plan.float_head = json.value("float_head", false);
+  plan.rotated = json.value("rotated", false);
   plan.calibration_windows = json.value("calibration_windows", size_t{0});
   for (const Json& layer : json.at("layers")) {
     const std::string at = where + ".layers";
@@ -60,6 +62,7 @@ std::string ToJson(const LlmPlan& plan) {
   Json json{{"mezzo_llm_plan", 1},
             {"quantization", ToJson(plan.stored)},
             {"float_head", plan.float_head},
+            {"rotated", plan.rotated},
             {"calibration_windows", plan.calibration_windows},
             {"layers", Json::array()}};
   for (const LayerOutcome& l : plan.layers) {

@@ -1,7 +1,8 @@
 // The Plan of a language model, JSON: the formats, and for each linear layer its precision.
 //
-//   {"mezzo_llm_plan": 1, "quantization": {...}, "float_head": false, "calibration_windows": 20,
-//    "layers": [{"layer": "model.layers.0.mlp.up_proj", "precision": "4bit", "recovery_rank": 8,
+//   {"mezzo_llm_plan": 1, "quantization": {...}, "float_head": false, "rotated": false,
+//    "calibration_windows": 20, "layers": [{"layer": "model.layers.0.mlp.up_proj", "precision":
+//    "4bit", "recovery_rank": 8,
 //                "error": 0.012}]}
 //
 // "quantization" as in import/llm/quantized.h. Layers that are not named take four bits
@@ -25,6 +26,7 @@ struct LayerOutcome {
 struct LlmPlan {
   LlmQuantization stored;
   bool float_head = false;  // embedding and head as they are, not in int8
+  bool rotated = false;     // LanguageModel::Rotated
   LlmPrecisions precisions;
   LlmRanks ranks;  // above 0
   size_t calibration_windows = 0;

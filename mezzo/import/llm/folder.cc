@@ -11,9 +11,12 @@ namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
 Json LanguageModel::HfConfig() const {
-  if (names_ == Names::kHuggingFace)
-    return Json::parse(ReadFile(source_ / "config.json", uint64_t{1} << 24));
   const LlmConfig& c = config_;
+  if (names_ == Names::kHuggingFace) {
+    Json json = Json::parse(ReadFile(source_ / "config.json", uint64_t{1} << 24));
+    if (rotated()) json["tie_word_embeddings"] = c.tied;
+    return json;
+  }
   Json json{{"model_type", c.architecture}, {"vocab_size", c.vocabulary}};
   if (c.architecture == "gpt2") {
     json["n_layer"] = c.layers;

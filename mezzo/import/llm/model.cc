@@ -271,7 +271,7 @@ bool LanguageModel::Holds(const std::string& name, int64_t i) const {
 
 const StoredTensor& LanguageModel::Stored(const std::string& name, int64_t i,
                                           const Shape& shape) const {
-  const StoredTensor& t = checkpoint_->At(FileName(name, i));
+  const StoredTensor& t = checkpoint_->At(FileName(RotatedName(name), i));
   RequireFile(t.shape == shape, t.where, ": shape ", ToString(t.shape), ", needs ",
               ToString(shape));
   return t;
@@ -296,12 +296,16 @@ StoredMatrix LanguageModel::ReadMatrix(const std::string& module, int64_t i,
   // GPT-2's linear layers are convolutions in Hugging Face's form: (in, out).
   if (gpt2() && names_ == Names::kHuggingFace && i >= 0)
     return Transposed(Stored(module + ".weight", i, {shape[1], shape[0]}).Read());
-  return HalvesApart(module, Stored(module + ".weight", i, shape).Read());
+  Tensor w = HalvesApart(module, Stored(module + ".weight", i, shape).Read());
+  RotateMatrix(module, i, w);
+  return w;
 }
 
 Tensor LanguageModel::ReadVector(const std::string& name, int64_t i, int64_t size) const {
   const Tensor t = Stored(name, i, {size}).Read();
-  return HalvesApart(name.substr(0, name.rfind('.')), t.Reshape({size, 1})).Reshape({size});
+  Tensor v = HalvesApart(name.substr(0, name.rfind('.')), t.Reshape({size, 1})).Reshape({size});
+  RotateVector(name, v);
+  return v;
 }
 
 std::string LanguageModel::HeadModule() const {
@@ -317,7 +321,10 @@ void LanguageModel::EmbedRow(const std::string& module, int64_t row, float* to) 
               ", needs ", config_.hidden);
   float scale = 1;
   if (coded) scale = *checkpoint_->At(file + "_scale").Rows(row, row + 1).data<float>();
-  for (int64_t c = 0; c < config_.hidden; ++c) to[c] = scale * t.data<float>()[c];
+  Tensor x(DType::kFloat32, {1, config_.hidden});
+  for (int64_t c = 0; c < config_.hidden; ++c) x.data<float>()[c] = scale * t.data<float>()[c];
+  RotateMatrix(module, -1, x);
+  std::copy_n(x.data<float>(), config_.hidden, to);
 }
 
 Tensor LanguageModel::Embed(std::span<const int32_t> ids, int64_t first) const {

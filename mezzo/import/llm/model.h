@@ -45,6 +45,14 @@ class LanguageModel {
   // beside it.
   static std::filesystem::path TokenizerPath(const std::filesystem::path& model);
 
+  // The same function in another basis of the hidden states, and of each head's values, in which no
+  // channel is larger than the others: the weights that read or write them are multiplied by random
+  // orthogonal matrices (tensor/rotation.h) as they are read, and the norms' gains go into the
+  // weights behind them. QuaRot and SpinQuant have this for what can be merged into weights. Not of
+  // gpt2, nor of a quantized model: UsageError.
+  LanguageModel Rotated() const;
+  bool rotated() const { return rotations_ != nullptr; }
+
   const LlmConfig& config() const { return config_; }
   std::string path() const { return source_; }
   const Checkpoint& checkpoint() const { return *checkpoint_; }
@@ -80,6 +88,7 @@ class LanguageModel {
  private:
   enum class Names { kHuggingFace, kGguf, kLlama2c };
   class Builder;
+  struct Rotations;
 
   void ReadPaths();
   // What the file calls a tensor that Hugging Face calls `name`, of layer `i` or of none.
@@ -90,6 +99,10 @@ class LanguageModel {
   // Rows of queries and keys whose pairs are side by side, sorted into halves of their head.
   Tensor HalvesApart(const std::string& module, const Tensor& t) const;
   void EmbedRow(const std::string& module, int64_t row, float* to) const;
+  // Of a rotated model: where a tensor is, and what was read, rotated.
+  std::string RotatedName(const std::string& name) const;
+  void RotateMatrix(const std::string& module, int64_t layer, Tensor& w) const;
+  void RotateVector(const std::string& name, Tensor& v) const;
 
   std::filesystem::path source_;
   LlmConfig config_;
@@ -97,7 +110,8 @@ class LanguageModel {
   std::string prefix_;  // of Hugging Face's names: "model.", "transformer.", or none
   std::shared_ptr<const Checkpoint> checkpoint_;
   LowRanks paths_;
-  Tensor cos_, sin_;  // (context, pairs)
+  std::shared_ptr<const Rotations> rotations_;  // or null
+  Tensor cos_, sin_;                            // (context, pairs)
 };
 
 }  // namespace mezzo

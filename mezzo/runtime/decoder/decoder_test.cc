@@ -50,6 +50,32 @@ TEST_P(DecoderTest, GivesTheBitsOfTheGraphsHoweverTheTextIsCut) {
   }
 }
 
+TEST_P(DecoderTest, ARotatedModelIsTheSameFunction) {
+  const LanguageModel model = LanguageModel::Open(folder_);
+  if (model.gpt2()) {
+    EXPECT_THROW(model.Rotated(), UsageError);
+    return;
+  }
+  const LanguageModel rotated = model.Rotated();
+  const auto tokens = Tokens(43);
+  const Tensor want = GraphLogits(model, tokens), got = GraphLogits(rotated, tokens);
+  for (int64_t i = 0; i < want.numel(); ++i)
+    ASSERT_NEAR(got.data<float>()[i], want.data<float>()[i], 2e-4) << i;
+  Decoder decoder(rotated, {});
+  const Tensor decoded = decoder.Logits(decoder.Read(tokens));
+  for (int64_t i = 0; i < want.numel(); ++i)
+    ASSERT_EQ(decoded.data<float>()[i], got.data<float>()[i]) << i;
+  // It is another basis: the hidden states are others, of the same length.
+  const Tensor a = model.Embed(tokens, 0), b = rotated.Embed(tokens, 0);
+  double before = 0, after = 0, between = 0;
+  for (int64_t i = 0; i < a.numel(); ++i) {
+    const double x = a.data<float>()[i], y = b.data<float>()[i];
+    before += x * x, after += y * y, between += x * y;
+  }
+  EXPECT_NEAR(after, before, 1e-5 * before);
+  EXPECT_LT(std::fabs(between), 0.5 * before);
+}
+
 INSTANTIATE_TEST_SUITE_P(Models, DecoderTest, testing::Values("llama", "qwen2", "gpt2"));
 
 TEST(Decoder, ForgetsAndGoesOnAsIfNothingHadBeenAndKnowsItsLimits) {
