@@ -17,10 +17,21 @@ void RunSteps(std::span<const Step> steps, const float* x, float* y, size_t n) {
   Current().steps(steps.data(), steps.size(), x, y, n);
 }
 
-void SoftmaxRow(const float* x, float* y, size_t n) { Current().softmax(x, y, n); }
+void SoftmaxRows(const float* x, float* y, size_t rows, size_t n) {
+  Current().softmax(x, y, rows, n);
+}
 
 void SiluTimes(const float* gate, const float* up, float* y, size_t n) {
   Current().silu_times(gate, up, y, n);
+}
+
+Moments MomentsOf(const float* x, size_t n) { return Current().moments(x, n); }
+
+double SquaresOf(const float* x, size_t n) { return Current().squares(x, n); }
+
+void Normalize(const float* x, float center, float factor, const float* scale, const float* bias,
+               float* y, size_t n) {
+  Current().normalize(x, center, factor, scale, bias, y, n);
 }
 
 }  // namespace mezzo::vmath

@@ -23,17 +23,34 @@ inline constexpr size_t kMaxSteps = 16;
 // y[i] = the last step's result for x[i]; 1..kMaxSteps steps. y may be x.
 void RunSteps(std::span<const Step> steps, const float* x, float* y, size_t n);
 
-// Scores to probabilities; y may be x. Zeros for -infinity behind the last score change nothing.
-void SoftmaxRow(const float* x, float* y, size_t n);
+// Rows of n scores to probabilities; y may be x. -infinity behind the last score changes nothing.
+void SoftmaxRows(const float* x, float* y, size_t rows, size_t n);
+inline void SoftmaxRow(const float* x, float* y, size_t n) { SoftmaxRows(x, y, 1, n); }
 
 // y = gate * sigmoid(gate) * up; y may be gate or up.
 void SiluTimes(const float* gate, const float* up, float* y, size_t n);
 
+// Mean and biased variance of n numbers, and the sum of their squares, in double, in the order of
+// vmath.h's SumOf; NaN for none.
+struct Moments {
+  double mean, variance;
+};
+Moments MomentsOf(const float* x, size_t n);
+double SquaresOf(const float* x, size_t n);
+
+// y = (x - center) * factor * scale + bias; scale and bias may be null, y may be x.
+void Normalize(const float* x, float center, float factor, const float* scale, const float* bias,
+               float* y, size_t n);
+
 // What an instruction set brings.
 struct FunctionLines {
   void (*steps)(const Step* steps, size_t count, const float* x, float* y, size_t n);
-  void (*softmax)(const float* x, float* y, size_t n);
+  void (*softmax)(const float* x, float* y, size_t rows, size_t n);
   void (*silu_times)(const float* gate, const float* up, float* y, size_t n);
+  Moments (*moments)(const float* x, size_t n);
+  double (*squares)(const float* x, size_t n);
+  void (*normalize)(const float* x, float center, float factor, const float* scale,
+                    const float* bias, float* y, size_t n);
 };
 extern const FunctionLines kFunctionsAvx2, kFunctionsAvx512;
 

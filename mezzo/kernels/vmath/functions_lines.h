@@ -5,6 +5,9 @@
 #include "mezzo/kernels/vmath/functions.h"
 #include "mezzo/kernels/vmath/vmath.h"
 
+// Nothing here that returns vectors is called from other files.
+#pragma GCC diagnostic ignored "-Wpsabi"
+
 namespace mezzo::vmath {
 
 template <class V>
@@ -39,24 +42,29 @@ struct Lines {
     for (size_t i = 0; i < n; i += kLanes) StoreAt(y + i, f(LoadAt(a + i)));
   }
 
-  // y[i] = a[i] / c, rounded as division rounds: the product with 1 / c is corrected by its exact
-  // remainder (Markstein 1990), where neither can leave the range of normal numbers.
-  static void DivideBy(const float* a, float c, float* y, size_t n) {
-    constexpr int32_t kLeast = 0x0d800000, kMost = 0x71800000;  // 2^-100 and 2^100
-    const float inverse = 1 / c, size = c < 0 ? -c : c;
-    int32_t bits;
-    __builtin_memcpy(&bits, &c, sizeof(bits));
-    const bool exact = size > 0x1p-20f && size < 0x1p20f && (bits & 0x7fffff) != 0x7fffff;
-    const V divisor = Constant<V>(c), factor = Constant<V>(inverse);
-    for (size_t i = 0; i < n; i += kLanes) {
-      const V v = LoadAt(a + i);
-      const IntegersOf<V> magnitude = (IntegersOf<V>)Abs(v);
-      const IntegersOf<V> odd = (magnitude < kLeast) | (magnitude > kMost);
-      const V product = v * factor;
-      const V corrected = Fma(Fma(-product, divisor, v), factor, product);
-      StoreAt(y + i, exact && !AnyLane(odd) ? corrected : v / divisor);
+  // v / c, rounded as division rounds: the product with 1 / c is corrected by its exact remainder
+  // (Markstein 1990), where neither can leave the range of normal numbers.
+  class Divider {
+   public:
+    explicit Divider(float c) : divisor_(Constant<V>(c)), factor_(Constant<V>(1 / c)) {
+      const float size = c < 0 ? -c : c;
+      int32_t bits;
+      __builtin_memcpy(&bits, &c, sizeof(bits));
+      exact_ = size > 0x1p-20f && size < 0x1p20f && (bits & 0x7fffff) != 0x7fffff;
     }
-  }
+    [[gnu::always_inline]] V operator()(V v) const {
+      typedef uint32_t Naturals __attribute__((vector_size(sizeof(V))));
+      constexpr uint32_t kLeast = 0x0d800000, kMost = 0x71800000;  // 2^-100 and 2^100
+      const auto odd = (IntegersOf<V>)((Naturals)Abs(v) - kLeast > kMost - kLeast);
+      const V product = v * factor_;
+      const V corrected = Fma(Fma(-product, divisor_, v), factor_, product);
+      return exact_ && !AnyLane(odd) ? corrected : v / divisor_;
+    }
+
+   private:
+    V divisor_, factor_;
+    bool exact_;
+  };
 
   static void RunStep(const Step& s, const float* a, const float* b, float* y, size_t n) {
     using Kind = Step::Kind;
@@ -68,7 +76,7 @@ struct Lines {
       case Kind::kMul:
         return Apply2(a, b, s.constant, y, n, [](V u, V v) { return u * v; });
       case Kind::kDiv:
-        if (!b) return DivideBy(a, s.constant, y, n);
+        if (!b) return Apply(a, y, n, Divider(s.constant));
         return Apply2(a, b, s.constant, y, n, [](V u, V v) { return u / v; });
       case Kind::kErf:
         return Apply(a, y, n, [](V v) { return Erf(v); });
@@ -85,8 +93,25 @@ struct Lines {
     }
   }
 
+  // x * (erf(x / c) + d) * e, as exporters write GELU: the same steps, all in registers.
+  static bool IsGelu(const Step* s, size_t count) {
+    using Kind = Step::Kind;
+    constexpr uint8_t kC = Step::kConstant;
+    const auto is = [&](size_t i, Kind kind, uint8_t a, uint8_t b) {
+      const bool swapped = kind != Kind::kDiv && s[i].a == b && s[i].b == a;
+      return s[i].kind == kind && ((s[i].a == a && s[i].b == b) || swapped);
+    };
+    return count == 5 && is(0, Kind::kDiv, 0, kC) && s[1].kind == Kind::kErf && s[1].a == 1 &&
+           is(2, Kind::kAdd, 2, kC) && is(3, Kind::kMul, 0, 3) && is(4, Kind::kMul, 4, kC);
+  }
+
   // Blocks whose results of all steps stay in the first-level cache; a tail is padded with zeros.
   static void Run(const Step* steps, size_t count, const float* x, float* y, size_t n) {
+    if (IsGelu(steps, count)) {
+      const Divider divided(steps[0].constant);
+      const V d = Constant<V>(steps[2].constant), e = Constant<V>(steps[4].constant);
+      return Map(x, y, n, [&](V v) { return v * (Erf(divided(v)) + d) * e; });
+    }
     alignas(64) float tail[kBlock], results[kMaxSteps][kBlock];
     for (size_t at = 0; at < n; at += kBlock) {
       const size_t m = n - at < kBlock ? n - at : kBlock;
@@ -126,18 +151,32 @@ struct Lines {
     typedef double Doubles __attribute__((vector_size(64)));
     Doubles low = {}, high = {};
 
-    static void AddEight(Doubles& sum, const float* eight) {
+    [[gnu::always_inline]] static Doubles Wide(const float* eight) {
 #if defined(__AVX512F__)  // g++ 12 would make eight instructions of it
-      sum += _mm512_cvtps_pd(_mm256_loadu_ps(eight));
+      return _mm512_cvtps_pd(_mm256_loadu_ps(eight));
 #else
       Eight v;
       __builtin_memcpy(&v, eight, sizeof(v));
-      sum += __builtin_convertvector(v, Doubles);
+      return __builtin_convertvector(v, Doubles);
 #endif
     }
+    template <class F>
+    void Add(const float* sixteen, const F& f) {
+      low += f(Wide(sixteen));
+      high += f(Wide(sixteen + 8));
+    }
     void Add(const float* sixteen) {
-      AddEight(low, sixteen);
-      AddEight(high, sixteen + 8);
+      Add(sixteen, [](Doubles v) { return v; });
+    }
+    // Zeros behind the last element, if f is 0 there.
+    template <class F>
+    void AddAll(const float* x, size_t n, const F& f) {
+      size_t i = 0;
+      for (; i + 16 <= n; i += 16) Add(x + i, f);
+      if (i == n) return;
+      float tail[16] = {};
+      __builtin_memcpy(tail, x + i, (n - i) * sizeof(float));
+      Add(tail, f);
     }
     double Total() const {
       const Doubles s = low + high;
@@ -145,31 +184,91 @@ struct Lines {
     }
   };
 
-  static void Softmax(const float* x, float* y, size_t n) {
+  static Moments MomentsOf(const float* x, size_t n) {
+    using Doubles = typename Sum::Doubles;
+    Sum sum, squares;
+    sum.AddAll(x, n, [](Doubles v) { return v; });
+    const double mean = sum.Total() / static_cast<double>(n);
+    // zeros behind the last element would count, so it is done apart
+    const size_t whole = n / 16 * 16;
+    squares.AddAll(x, whole, [&](Doubles v) { return (v - mean) * (v - mean); });
+    double total = squares.Total();
+    for (size_t i = whole; i < n; ++i) total += (x[i] - mean) * (x[i] - mean);
+    return {mean, total / static_cast<double>(n)};
+  }
+
+  static double SquaresOf(const float* x, size_t n) {
+    Sum sum;
+    sum.AddAll(x, n, [](typename Sum::Doubles v) { return v * v; });
+    return sum.Total();
+  }
+
+  static void Normalize(const float* x, float center, float factor, const float* scale,
+                        const float* bias, float* y, size_t n) {
+    const auto f = [&](const float* v, const float* s, const float* b) {
+      V normal = (LoadAt(v) - center) * factor;
+      if (s) normal = normal * LoadAt(s);
+      return b ? normal + LoadAt(b) : normal;
+    };
+    size_t i = 0;
+    for (; i + kLanes <= n; i += kLanes)
+      StoreAt(y + i, f(x + i, scale ? scale + i : nullptr, bias ? bias + i : nullptr));
+    if (i == n) return;
+    float tails[3][kLanes] = {};
+    const auto tail = [&](float* to, const float* from) -> const float* {
+      if (from) __builtin_memcpy(to, from + i, (n - i) * sizeof(float));
+      return from ? to : nullptr;
+    };
+    const V v = f(tail(tails[0], x), tail(tails[1], scale), tail(tails[2], bias));
+    __builtin_memcpy(y + i, &v, (n - i) * sizeof(float));
+  }
+
+  static float LargestOf(const float* x, size_t n) {
     // NaN is left to the sum
     V most = Constant<V>(-__builtin_inff());
     size_t i = 0;
     for (; i + kLanes <= n; i += kLanes) most = Larger(LoadAt(x + i), most);
     float top = LargestLane(most);
     for (; i < n; ++i) top = x[i] > top ? x[i] : top;
+    return top;
+  }
+
+  // y = e^(x - top); returns its sum.
+  static double Exponentials(const float* x, float top, float* y, size_t n) {
     Sum sum;
-    const auto exponentials = [&](const float* from, float* to) {
+    const auto sixteen = [&](const float* from, float* to) {
       for (size_t k = 0; k < 16; k += kLanes) StoreAt(to + k, Exp(LoadAt(from + k) - top));
     };
-    for (i = 0; i + 16 <= n; i += 16) {
-      exponentials(x + i, y + i);
+    size_t i = 0;
+    for (; i + 16 <= n; i += 16) {
+      sixteen(x + i, y + i);
       sum.Add(y + i);
     }
     if (i < n) {
       float tail[16] = {};
       __builtin_memcpy(tail, x + i, (n - i) * sizeof(float));
-      exponentials(tail, tail);
+      sixteen(tail, tail);
       __builtin_memset(tail + (n - i), 0, (16 - (n - i)) * sizeof(float));
       __builtin_memcpy(y + i, tail, (n - i) * sizeof(float));
       sum.Add(tail);
     }
-    const float scale = static_cast<float>(1 / sum.Total());
-    Map(y, y, n, [&](V v) { return v * scale; });
+    return sum.Total();
+  }
+
+  // A few rows at a time, each step for all of them: what one row waits for, the next does not.
+  static void Softmax(const float* x, float* y, size_t rows, size_t n) {
+    constexpr size_t kRows = 8;
+    for (size_t first = 0; first < rows; first += kRows) {
+      const size_t count = rows - first < kRows ? rows - first : kRows;
+      const float* from = x + first * n;
+      float* to = y + first * n;
+      float top[kRows], scale[kRows];
+      for (size_t r = 0; r < count; ++r) top[r] = LargestOf(from + r * n, n);
+      for (size_t r = 0; r < count; ++r)
+        scale[r] = static_cast<float>(1 / Exponentials(from + r * n, top[r], to + r * n, n));
+      for (size_t r = 0; r < count; ++r)
+        Map(to + r * n, to + r * n, n, [&](V v) { return v * scale[r]; });
+    }
   }
 
   static void SiluTimes(const float* gate, const float* up, float* y, size_t n) {
@@ -184,7 +283,7 @@ struct Lines {
     __builtin_memcpy(y + i, &g, (n - i) * sizeof(float));
   }
 
-  static constexpr FunctionLines kTable{Run, Softmax, SiluTimes};
+  static constexpr FunctionLines kTable{Run, Softmax, SiluTimes, MomentsOf, SquaresOf, Normalize};
 };
 
 }  // namespace mezzo::vmath

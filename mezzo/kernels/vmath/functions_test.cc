@@ -49,6 +49,50 @@ TEST(RunSteps, EqualsOneMapAfterAnotherOnAllSets) {
   }
 }
 
+// x / sqrt(2) -> Erf -> + 1 -> * x -> * 0.5 in registers, and one more step behind it, in blocks.
+TEST(RunSteps, GeluInRegistersIsTheSameSteps) {
+  std::vector<Step> gelu = {{Kind::kDiv, 0, Step::kConstant, 1.41421354f},
+                            {Kind::kErf, 1},
+                            {Kind::kAdd, Step::kConstant, 2, 1.0f},
+                            {Kind::kMul, 3, 0},
+                            {Kind::kMul, 4, Step::kConstant, 0.5f}};
+  std::vector<float> x = Random(300);
+  x[5] = NAN, x[6] = INFINITY, x[7] = -INFINITY, x[8] = 1e-40f, x[9] = 0;
+  for (const Isa isa : SupportedIsas()) {
+    const ScopedIsa scoped(isa);
+    std::vector<float> one(x.size()), two(x.size());
+    RunSteps(gelu, x.data(), one.data(), x.size());
+    std::vector<Step> more = gelu;
+    more.push_back({Kind::kMul, 5, Step::kConstant, 1.0f});
+    RunSteps(more, x.data(), two.data(), x.size());
+    for (size_t i = 0; i < x.size(); ++i)
+      EXPECT_TRUE(one[i] == two[i] || (one[i] != one[i] && two[i] != two[i])) << i << Name(isa);
+  }
+}
+
+TEST(Rows, MomentsAndNormalizationAreTheSameOnAllSets) {
+  for (const size_t n : {1, 7, 16, 17, 40, 384}) {
+    const std::vector<float> x = Random(n), scale(x.rbegin(), x.rend());
+    std::vector<float> want(n);
+    const double mean = SumOf(x.data(), n) / static_cast<double>(n);
+    const double squares = SumOf(x.data(), n, [](auto v) { return v * v; });
+    Map2(x.data(), scale.data(), want.data(), n, [](F8 v, F8 s) { return (v - 0.5f) * 3 * s; });
+    Map2(want.data(), x.data(), want.data(), n, [](F8 v, F8 b) { return v + b; });
+    for (const Isa isa : SupportedIsas()) {
+      const ScopedIsa scoped(isa);
+      const Moments m = MomentsOf(x.data(), n);
+      EXPECT_EQ(m.mean, mean) << n << Name(isa);
+      EXPECT_NEAR(m.variance, squares / static_cast<double>(n) - mean * mean, 1e-5 * squares);
+      EXPECT_EQ(SquaresOf(x.data(), n), squares) << n << Name(isa);
+      std::vector<float> got(n);
+      Normalize(x.data(), 0.5f, 3, scale.data(), x.data(), got.data(), n);
+      EXPECT_TRUE(SameBits(got, want)) << n << Name(isa);
+      Normalize(x.data(), 0, 3, nullptr, nullptr, got.data(), n);
+      EXPECT_EQ(got[n - 1], 3 * x[n - 1]);
+    }
+  }
+}
+
 TEST(SiluTimes, EqualsItsFormulaOnAllSets) {
   for (const size_t n : {1, 8, 15, 16, 17, 1000}) {
     const std::vector<float> gate = Random(n), up(gate.rbegin(), gate.rend());
@@ -124,6 +168,13 @@ TEST(SoftmaxRow, IsTheSameOnAllSets) {
       std::vector<float> got = x;
       SoftmaxRow(got.data(), got.data(), n);
       EXPECT_TRUE(SameBits(got, want)) << n << " " << Name(isa);
+      std::vector<float> rows, wanted;
+      for (size_t r = 0; r < 11; ++r) {
+        rows.insert(rows.end(), x.begin(), x.end());
+        wanted.insert(wanted.end(), want.begin(), want.end());
+      }
+      SoftmaxRows(rows.data(), rows.data(), 11, n);
+      EXPECT_TRUE(SameBits(rows, wanted)) << n << " " << Name(isa);
     }
   }
 }

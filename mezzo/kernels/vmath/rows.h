@@ -4,16 +4,16 @@
 
 #include <cmath>
 
+#include "mezzo/kernels/vmath/functions.h"
 #include "mezzo/kernels/vmath/vmath.h"
 
 namespace mezzo {
 
 // y = x / sqrt(mean(x^2) + epsilon) * scale; y may be x, scale null for ones.
 inline void RmsNormRow(const float* x, const float* scale, size_t n, float epsilon, float* y) {
-  const double mean = vmath::SumOfSquares(x, n) / static_cast<double>(n);
-  const vmath::F8 factor = vmath::Splat(static_cast<float>(1.0 / std::sqrt(mean + epsilon)));
-  vmath::Map(x, y, n, [&](vmath::F8 v) { return v * factor; });
-  if (scale) vmath::Map2(y, scale, y, n, [](vmath::F8 v, vmath::F8 s) { return v * s; });
+  const double mean = vmath::SquaresOf(x, n) / static_cast<double>(n);
+  const auto factor = static_cast<float>(1.0 / std::sqrt(mean + epsilon));
+  vmath::Normalize(x, 0, factor, scale, nullptr, y, n);
 }
 
 // (a, b) to (cos a - sin b, sin a + cos b) for the two halves of x; x may be y.

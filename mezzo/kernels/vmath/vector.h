@@ -136,6 +136,37 @@ V Min(V a, V b) {
   return ((a < b) | (a != a)) ? a : b;
 }
 
+// x, or the end of [lo, hi] that it is beyond; NaN stays.
+template <class V>
+V Clamp(V x, float lo, float hi) {
+  return x > hi ? Constant<V>(hi) : x < lo ? Constant<V>(lo) : x;
+}
+// The nearest integer, ties to even, of |x| below 2^22; of which sign 0 is, is not said.
+template <class V>
+V Whole(V x) {
+  constexpr float kToInteger = 0x1.8p23f;  // adding it rounds
+  return (x + kToInteger) - kToInteger;
+}
+// x 2^n, rounded once, for n = Whole() from -150 to 128 and x from 0.5 to 2; NaN for NaN.
+template <class V>
+V Scaled(V x, V n) {
+  using I = IntegersOf<V>;
+  // NaN must not reach the conversion to integers
+  const I e = __builtin_convertvector(n == n ? n : V{}, I);
+  // in two factors, of which the first rounds nothing
+  const I half = e >> 1;
+  return x * (V)((half + 127) << 23) * (V)((e - half + 127) << 23);
+}
+#if defined(__AVX512F__)
+inline F16 Clamp(F16 x, float lo, float hi) {
+  return _mm512_min_ps(_mm512_set1_ps(hi), _mm512_max_ps(_mm512_set1_ps(lo), x));
+}
+inline F16 Whole(F16 x) {
+  return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+inline F16 Scaled(F16 x, F16 n) { return _mm512_scalef_ps(x, n); }
+#endif
+
 // Whether a lane of a comparison holds.
 #if defined(__AVX2__)
 inline bool AnyLane(IntegersOf<F8> x) { return _mm256_movemask_ps((__m256)x) != 0; }

@@ -34,19 +34,12 @@ template <class V, size_t N>
 // e^x within 2 ulp; subnormal results too.
 template <class V>
 [[gnu::always_inline]] inline V Exp(V x) {
-  using I = IntegersOf<V>;
   constexpr float kLog2E = 1.44269504f, kLn2High = 0.693359375f, kLn2Low = -2.12194440e-4f;
-  constexpr float kToInteger = 0x1.8p23f;  // adding it rounds
-  const V clamped = x > 89.0f ? Constant<V>(89.0f) : x < -104.0f ? Constant<V>(-104.0f) : x;
-  const V n = (clamped * kLog2E + kToInteger) - kToInteger;
+  const V clamped = Clamp(x, -104.0f, 89.0f);
+  const V n = Whole(clamped * kLog2E);
   const V r = Fma(n, Constant<V>(-kLn2Low), Fma(n, Constant<V>(-kLn2High), clamped));
   const V p = Polynomial(r, {0.5f, 0.16666518f, 0.041666206f, 0.0083689084f, 0.0013950522f});
-  // NaN must not reach the conversion to integers
-  const I e = __builtin_convertvector(x == x ? n : V{}, I);
-  // 2^n in two factors, as n runs from -150 to 128
-  const I half = e >> 1;
-  const V scale1 = (V)((half + 127) << 23), scale2 = (V)((e - half + 127) << 23);
-  return (1.0f + Fma(r * r, p, r)) * scale1 * scale2;
+  return Scaled(1.0f + Fma(r * r, p, r), n);
 }
 
 // 1 / (1 + e^-x) within 3 ulp.
@@ -74,12 +67,12 @@ template <class V>
   const V a = Abs(x), s = x * x;
   const V p = Polynomial(s, {-1.1817616e-09f, -0.37612626f, 0.112836f, -0.026854444f, 0.0051895352f,
                              -0.00080208411f, 7.8891193e-05f});
-  const V small = CopySign(Fma(x, p, x * 1.12837917f), x);
-  const V t = a < 3.95f ? a : Constant<V>(3.95f);
+  const V small = Fma(x, p, x * 1.12837917f);
+  const V t = Clamp(a, 0.0f, 3.95f);
   const V q = Polynomial(t, {-0.00018846767f, 1.1295803f, 0.63321638f, 0.1084221f, -0.025210341f,
                              0.0042052856f, -0.00044147289f, 2.1697637e-05f});
-  const V large = CopySign(1.0f - Exp(-q), x);
-  return a < 1.0f ? small : x == x ? large : x;
+  const V large = 1.0f - Exp(-q);
+  return CopySign(a < 1.0f ? small : large, x);
 }
 
 // x Phi(x), the exact form.
@@ -148,9 +141,6 @@ inline double SumOf(const float* x, size_t n, const F& f) {
 }
 inline double SumOf(const float* x, size_t n) {
   return SumOf(x, n, [](auto v) { return v; });
-}
-inline double SumOfSquares(const float* x, size_t n) {
-  return SumOf(x, n, [](auto v) { return v * v; });
 }
 
 }  // namespace mezzo::vmath

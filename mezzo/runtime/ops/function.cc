@@ -20,6 +20,8 @@ std::vector<vmath::Step> StepsOf(const Node& node) {
   return steps;
 }
 
+constexpr size_t kRows = 8;  // that go through Softmax together
+
 QScale GridOf(const Node& node) {
   return {node.Float("y_scale", 1), static_cast<int32_t>(node.Int("y_zero_point", 0)),
           OutputType(node) == DType::kInt8};
@@ -68,19 +70,19 @@ void Softmax(OpContext& ctx) {
   const auto n = static_cast<size_t>(shape.back());
   const std::vector<int64_t> strides = BroadcastStrides(mask, shape);
   const size_t rows = n ? static_cast<size_t>(x.numel()) / n : 0;
-  ctx.threads.For(rows, 1 + kGrain / 4 / (n + 1), [&](size_t begin, size_t end) {
-    std::vector<float> row(n);
+  ctx.threads.For(rows, std::max(kRows, 1 + kGrain / 4 / (n + 1)), [&](size_t begin, size_t end) {
+    std::vector<float> scores(kRows * n);
     RowWalk mask_row(shape, strides, begin);
-    for (size_t r = begin; r < end; ++r, mask_row.Next()) {
-      const float* in = from + r * n;
-      if (!steps.empty()) vmath::RunSteps(steps, in, row.data(), n), in = row.data();
-      if (ctx.Has(1)) {
-        BinaryRow(in, 1, mask_data + mask_row.offset(), strides.back(), row.data(),
-                  static_cast<int64_t>(n), [](auto a, auto b) { return a + b; });
-        in = row.data();
-      }
-      vmath::SoftmaxRow(in, row.data(), n);
-      Quantize(row.data(), grid, static_cast<uint8_t*>(y.raw()) + r * n, n);
+    for (size_t first = begin; first < end; first += kRows) {
+      const size_t count = std::min(kRows, end - first);
+      const float* in = from + first * n;
+      if (!steps.empty()) vmath::RunSteps(steps, in, scores.data(), count * n), in = scores.data();
+      for (size_t r = 0; ctx.Has(1) && r < count; ++r, mask_row.Next())
+        BinaryRow(in + r * n, 1, mask_data + mask_row.offset(), strides.back(),
+                  scores.data() + r * n, static_cast<int64_t>(n),
+                  [](auto a, auto b) { return a + b; });
+      vmath::SoftmaxRows(ctx.Has(1) ? scores.data() : in, scores.data(), count, n);
+      Quantize(scores.data(), grid, static_cast<uint8_t*>(y.raw()) + first * n, count * n);
     }
   });
   ctx.out[0] = std::move(y);

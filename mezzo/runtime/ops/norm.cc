@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "mezzo/kernels/vmath/functions.h"
 #include "mezzo/kernels/vmath/vmath.h"
 #include "mezzo/runtime/ops/families.h"
 #include "mezzo/runtime/ops/float_io.h"
@@ -113,7 +114,7 @@ void NormalizeGroups(OpContext& ctx, int64_t groups) {
   ctx.threads.For(e.samples * groups, 1 + kGrain / (length + 1), [&](size_t begin, size_t end) {
     for (int64_t g = begin; g < static_cast<int64_t>(end); ++g) {
       const float* in = x.data<float>() + g * length;
-      const Moments m = MomentsOf(in, length);
+      const vmath::Moments m = vmath::MomentsOf(in, length);
       const double inverse = 1.0 / std::sqrt(m.variance + epsilon);
       for (int64_t i = 0; i < length; ++i) {
         const int64_t c = g % groups * per_group + i / e.pixels;
@@ -157,16 +158,6 @@ void Lrn(OpContext& ctx) {
 }
 
 }  // namespace
-
-Moments MomentsOf(const float* x, int64_t n) {
-  const auto count = static_cast<size_t>(n);
-  const double mean = vmath::SumOf(x, count) / static_cast<double>(n);
-  // zeros behind the last element would count, so it is done apart
-  const size_t whole = count / 16 * 16;
-  double squares = vmath::SumOf(x, whole, [&](auto v) { return (v - mean) * (v - mean); });
-  for (size_t i = whole; i < count; ++i) squares += (x[i] - mean) * (x[i] - mean);
-  return {mean, squares / static_cast<double>(n)};
-}
 
 void AddNorm(OpTable& table) {
   table.Add("BatchNormalization", AsFloat32<BatchNormalization>, true);

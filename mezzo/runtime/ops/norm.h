@@ -4,12 +4,6 @@
 
 namespace mezzo {
 
-// Mean and biased variance of n numbers, summed in order; NaN for none.
-struct Moments {
-  double mean, variance;
-};
-Moments MomentsOf(const float* x, int64_t n);
-
 // y = (x - center) * factor * scale + bias, factor = 1 / sqrt(variance + epsilon); scale and bias
 // may be null. Returns what it took.
 struct CenterAndFactor {

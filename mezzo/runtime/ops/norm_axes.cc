@@ -13,16 +13,10 @@ namespace mezzo {
 
 CenterAndFactor LayerNormRow(const float* x, const float* scale, const float* bias, int64_t n,
                              float epsilon, float* y) {
-  const Moments m = MomentsOf(x, n);
+  const vmath::Moments m = vmath::MomentsOf(x, static_cast<size_t>(n));
   const auto center = static_cast<float>(m.mean);
   const auto factor = static_cast<float>(1.0 / std::sqrt(m.variance + epsilon));
-  const auto count = static_cast<size_t>(n);
-  const auto normal = [&](vmath::F8 v) { return (v - center) * factor; };
-  if (!scale)
-    vmath::Map(x, y, count, normal);
-  else
-    vmath::Map2(x, scale, y, count, [&](vmath::F8 v, vmath::F8 s) { return normal(v) * s; });
-  if (bias) vmath::Map2(y, bias, y, count, [](vmath::F8 v, vmath::F8 b) { return v + b; });
+  vmath::Normalize(x, center, factor, scale, bias, y, static_cast<size_t>(n));
   return {center, factor};
 }
 
@@ -144,7 +138,7 @@ void MeanVarianceNormalization(OpContext& ctx) {
   for (size_t i = 0; i < x.rank(); ++i) length *= flags[i] ? x.dim(i) : 1;
   for (int64_t r = 0; r < (length == 0 ? 0 : t.numel() / length); ++r) {
     float* row = t.data<float>() + r * length;
-    const Moments m = MomentsOf(row, length);
+    const vmath::Moments m = vmath::MomentsOf(row, length);
     const double deviation = std::sqrt(m.variance) + 1e-9;
     for (int64_t i = 0; i < length; ++i) row[i] = static_cast<float>((row[i] - m.mean) / deviation);
   }
