@@ -120,11 +120,28 @@ class Regions {
   std::map<size_t, Region> of_;  // by last node
 };
 
-// The QuantizeLinear to bytes that alone reads a value, with one scale.
-const Node* OnlyQuantize(const Graph& graph, const Uses& uses, const std::string& value) {
+// The node that alone reads a value.
+const Node* OnlyReader(const Graph& graph, const Uses& uses, const std::string& value) {
   const auto consumers = uses.consumers.find(value);
   if (uses.count(value) != 1 || consumers == uses.consumers.end()) return nullptr;
-  const Node& q = graph.nodes[consumers->second[0]];
+  return &graph.nodes[consumers->second[0]];
+}
+
+// The Mul by a constant for each column that alone reads a value: its operand.
+std::optional<size_t> FactorsOf(const Graph& graph, const Node* mul, const std::string& value) {
+  if (!mul || !mul->Is("Mul") || mul->inputs.size() != 2) return std::nullopt;
+  const size_t k = mul->inputs[0] == value ? 1 : 0;
+  const Tensor* t = graph.Initializer(mul->inputs[k]);
+  const bool fits = t && t->dtype() == DType::kFloat32 && t->rank() > 0 && t->numel() > 1 &&
+                    t->dim(t->rank() - 1) == t->numel();
+  return fits ? std::optional(k) : std::nullopt;
+}
+
+// The QuantizeLinear to bytes that alone reads a value, with one scale.
+const Node* OnlyQuantize(const Graph& graph, const Uses& uses, const std::string& value) {
+  const Node* reader = OnlyReader(graph, uses, value);
+  if (!reader) return nullptr;
+  const Node& q = *reader;
   if (!q.Is("QuantizeLinear") || q.inputs[0] != value || !q.HasInput(2)) return nullptr;
   const Tensor *scale = graph.Initializer(q.inputs[1]), *zero = graph.Initializer(q.inputs[2]);
   if (!scale || scale->numel() != 1 || scale->dtype() != DType::kFloat32 || !zero) return nullptr;
@@ -198,23 +215,31 @@ void FuseFunctions(Graph& graph, LowerReport* report) {
   for (auto it = regions.all().rbegin(); it != regions.all().rend(); ++it) {
     const auto& [last, region] = *it;
     if (gone.contains(last)) continue;
-    const Node* q = OnlyQuantize(graph, regions.uses(), graph.nodes[last].outputs[0]);
-    if (!region.has_float || region.nodes.size() + (q != nullptr) < 2) continue;
-    const size_t at = q ? static_cast<size_t>(q - graph.nodes.data()) : last;
+    const Node* end = &graph.nodes[last];
+    const Node* mul = OnlyReader(graph, regions.uses(), end->outputs[0]);
+    const std::optional<size_t> factors = FactorsOf(graph, mul, end->outputs[0]);
+    if (factors) end = mul;
+    const Node* q = OnlyQuantize(graph, regions.uses(), end->outputs[0]);
+    if (q) end = q;
+    if (!region.has_float || region.nodes.size() + (end != &graph.nodes[last]) < 2) continue;
+    const auto at = static_cast<size_t>(end - graph.nodes.data());
     Node made;
     made.op_type = "Function";
     made.domain = "mezzo";
     made.name = graph.nodes[at].name;
     made.inputs = {region.x};
+    if (factors) made.inputs.push_back(mul->inputs[*factors]);
     made.outputs = graph.nodes[at].outputs;
     regions.WriteSteps(region, made);
     if (q) WriteGrid(graph, *q, made);
     std::vector<LowerReport::Source> sources;
     for (const size_t n : region.nodes)
       sources.push_back({graph.nodes[n].name, graph.nodes[n].op_type});
+    if (factors) sources.push_back({mul->name, mul->op_type});
     if (q) sources.push_back({q->name, q->op_type});
     if (report) report->replaced[made.outputs[0]] = std::move(sources);
     gone.insert(region.nodes.begin(), region.nodes.end());
+    if (factors) gone.insert(static_cast<size_t>(mul - graph.nodes.data()));
     gone.erase(at);
     graph.nodes[at] = std::move(made);
   }

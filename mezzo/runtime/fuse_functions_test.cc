@@ -61,6 +61,39 @@ const std::vector<Line> kGelu = {{"Div", {"x", "root"}, "a"},
                                  {"Mul", {"x", "c"}, "d"},
                                  {"Mul", {"d", "half"}, "y"}};
 
+TEST(FuseFunctions, TakesFactorsOfColumnsAndCodesAlong) {
+  for (const bool codes : {false, true})
+    for (const bool swapped : {false, true}) {
+      std::vector<Line> lines = kGelu;
+      lines.back().output = "e";
+      if (swapped)
+        lines.push_back({"Mul", {"many", "e"}, codes ? "f" : "y"});
+      else
+        lines.push_back({"Mul", {"e", "many"}, codes ? "f" : "y"});
+      if (codes) lines.push_back({"QuantizeLinear", {"f", "step", "zero"}, "y"});
+      const Graph graph = GraphOf(lines);
+      Graph fused = graph;
+      LowerReport report;
+      FuseFunctions(fused, &report);
+      EXPECT_EQ(Operators(fused), std::vector<std::string>{"Function"});
+      EXPECT_EQ(report.replaced.at("y").size(), lines.size());
+      ExpectSameBits(graph, fused);
+    }
+  // One column, which the factors make fifty of.
+  Graph graph = GraphOf(kGelu);
+  graph.nodes.back().outputs = {"e"};
+  graph.nodes.push_back(graph.nodes.back());
+  graph.nodes.back().inputs = {"e", "many"}, graph.nodes.back().outputs = {"y"};
+  graph.inputs[0].shape = {3, 1};
+  Graph fused = graph;
+  FuseFunctions(fused, nullptr);
+  EXPECT_EQ(Operators(fused), std::vector<std::string>{"Function"});
+  const TensorMap inputs{{"x", Tensor::Of(std::vector<float>{-1, 0.5f, 2}, {3, 1})}};
+  const Tensor a = Session(graph, {}).Run(inputs)[0], b = Session(fused, {}).Run(inputs)[0];
+  ASSERT_EQ(b.shape(), (Shape{3, 50}));
+  for (int64_t i = 0; i < a.numel(); ++i) EXPECT_EQ(a.data<float>()[i], b.data<float>()[i]);
+}
+
 TEST(FuseFunctions, MakesOneOfGelu) {
   const Graph graph = GraphOf(kGelu);
   Graph fused = graph;

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <vector>
 
+#include "mezzo/base/cpu.h"
 #include "mezzo/tensor/normal_test.h"
 
 namespace mezzo {
@@ -33,16 +34,24 @@ TEST(Sgemm, EqualsPlainTwinBitForBit) {
                         {49, 25, 300},
                         {200, 100, 64},
                         {97, 7, 600},
+                        {5, 56, 70},
+                        {8, 120, 33},
+                        {10, 30, 300},
                         {5, 128, 0}}) {
     const auto a = NormalValues(s.m * s.k, 1), b = NormalValues(s.k * s.n, 2),
                bias = NormalValues(s.n, 3);
     std::vector<float> want(s.m * s.n), got(s.m * s.n + 1, 77.0f);
     SgemmRef(a.data(), s.k, s.m, s.n, s.k, b.data(), s.n, 1, want.data(), s.n, {bias.data(), 0});
     const PackedB packed(b.data(), s.k, s.n, s.n, 1, threads);
-    Sgemm(a.data(), s.k, s.m, packed, got.data(), s.n, {bias.data(), 0}, threads);
-    EXPECT_EQ(got.back(), 77.0f) << "wrote past the end";
-    got.pop_back();
-    ExpectSameBits(got, want, "packed against plain");
+    for (const Isa isa : SupportedIsas()) {
+      const ScopedIsa scoped(isa);
+      std::fill(got.begin(), got.end(), 77.0f);
+      got.resize(want.size() + 1, 77.0f);
+      Sgemm(a.data(), s.k, s.m, packed, got.data(), s.n, {bias.data(), 0}, threads);
+      EXPECT_EQ(got.back(), 77.0f) << "wrote past the end";
+      got.pop_back();
+      ExpectSameBits(got, want, Name(isa).data());
+    }
   }
 }
 

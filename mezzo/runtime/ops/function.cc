@@ -2,6 +2,7 @@
 // them.
 #include "mezzo/kernels/qelementwise/qelementwise.h"
 #include "mezzo/kernels/vmath/functions.h"
+#include "mezzo/kernels/vmath/vector.h"
 #include "mezzo/runtime/ops/families.h"
 #include "mezzo/runtime/ops/integer.h"
 #include "mezzo/runtime/ops/map.h"
@@ -27,22 +28,40 @@ QScale GridOf(const Node& node) {
           OutputType(node) == DType::kInt8};
 }
 
+// x as large as its broadcast with t.
+Tensor Broadcast(OpContext& ctx, Tensor x, const Tensor& t) {
+  const Shape shape = BroadcastShape(x.shape(), t.shape());
+  if (shape == x.shape()) return x;
+  Tensor wide(x.dtype(), shape);
+  CopyStrided(x.raw(), shape, BroadcastStrides(x, shape), wide.raw(), SizeOf(x.dtype()), ctx.threads);
+  return wide;
+}
+
 void Function(OpContext& ctx) {
-  const Tensor& x = ctx.in[0];
-  Require(x.dtype() == DType::kFloat32, "got ", Name(x.dtype()), ", needs float32");
+  Require(ctx.in[0].dtype() == DType::kFloat32, "got ", Name(ctx.in[0].dtype()), ", needs float32");
   const std::vector<vmath::Step> steps = StepsOf(ctx.node);
   const bool codes = ctx.node.Has("y_type");
+  const float* factors = ctx.Has(1) ? ctx.in[1].data<float>() : nullptr;
+  // Rows that have a factor for each element, or single elements.
+  const size_t row = factors ? static_cast<size_t>(ctx.in[1].numel()) : 1;
+  const Tensor x = factors ? Broadcast(ctx, ctx.Plain(0), ctx.in[1]) : ctx.in[0];
   const DType type = codes ? OutputType(ctx.node) : DType::kFloat32;
   const QScale grid = codes ? GridOf(ctx.node) : QScale();
-  Tensor y = codes ? Tensor(type, x.shape(), x.layout()) : ctx.TakeOrMake(0, type);
+  Tensor y = codes || factors ? Tensor(type, x.shape(), x.layout()) : ctx.TakeOrMake(0, type);
   const float* from = x.data<float>();
-  ctx.threads.For(static_cast<size_t>(x.numel()), kGrain, [&](size_t begin, size_t end) {
-    if (!codes) return vmath::RunSteps(steps, from + begin, y.data<float>() + begin, end - begin);
-    float block[1024];
-    for (size_t at = begin; at < end; at += std::size(block)) {
-      const size_t n = std::min(std::size(block), end - at);
-      vmath::RunSteps(steps, from + at, block, n);
-      Quantize(block, grid, static_cast<uint8_t*>(y.raw()) + at, n);
+  const size_t count = static_cast<size_t>(x.numel()) / row;
+  ctx.threads.For(count, 1 + kGrain / row, [&](size_t begin, size_t end) {
+    if (!codes && !factors)
+      return vmath::RunSteps(steps, from + begin, y.data<float>() + begin, end - begin);
+    const size_t at_once = std::max<size_t>(1, 1024 / row);
+    std::vector<float> block(at_once * row);
+    for (size_t r = begin; r < end; r += at_once) {
+      const size_t rows = std::min(at_once, end - r), n = rows * row;
+      float* made = codes ? block.data() : y.data<float>() + r * row;
+      vmath::RunSteps(steps, from + r * row, made, n);
+      for (size_t i = 0; factors && i < n; i += row)
+        vmath::Map2(made + i, factors, made + i, row, [](auto a, auto b) { return a * b; });
+      if (codes) Quantize(made, grid, static_cast<uint8_t*>(y.raw()) + r * row, n);
     }
   });
   const bool scalar = x.rank() == 0 && ctx.node.Int("rank", 0) > 0;  // its constants have rank 1
@@ -56,12 +75,8 @@ void Softmax(OpContext& ctx) {
           ToString(x.shape()), ", needs rows of float32");
   const Tensor mask = ctx.Has(1) ? ctx.Plain(1) : Tensor::Scalar(0.0f);
   Require(mask.dtype() == DType::kFloat32, "the mask is ", Name(mask.dtype()), ", needs float32");
-  const Shape shape = BroadcastShape(x.shape(), mask.shape());
-  if (shape != x.shape()) {
-    Tensor wide(x.dtype(), shape);
-    CopyStrided(x.raw(), shape, BroadcastStrides(x, shape), wide.raw(), sizeof(float), ctx.threads);
-    x = std::move(wide);
-  }
+  x = Broadcast(ctx, std::move(x), mask);
+  const Shape& shape = x.shape();
   const std::vector<vmath::Step> steps = StepsOf(ctx.node);
   const QScale grid = GridOf(ctx.node);
   Tensor y(OutputType(ctx.node), shape);
