@@ -33,7 +33,8 @@ Tensor Broadcast(OpContext& ctx, Tensor x, const Tensor& t) {
   const Shape shape = BroadcastShape(x.shape(), t.shape());
   if (shape == x.shape()) return x;
   Tensor wide(x.dtype(), shape);
-  CopyStrided(x.raw(), shape, BroadcastStrides(x, shape), wide.raw(), SizeOf(x.dtype()), ctx.threads);
+  CopyStrided(x.raw(), shape, BroadcastStrides(x, shape), wide.raw(), SizeOf(x.dtype()),
+              ctx.threads);
   return wide;
 }
 
