@@ -5,7 +5,8 @@ namespace {
 
 alignas(32) constexpr int16_t kOnes[16] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
 
-// vpmaddubsw gives pairs of products of at most 16256, of which two sums fit sixteen bits.
+// vpmaddubsw gives pairs of products of at most 16256, of which two sums fit sixteen bits. Written
+// out, since g++ 12 keeps some of a tile's sums in memory otherwise.
 struct Avx2 {
   [[gnu::always_inline]] static void Add(__m256i& sum, const group_avx2::Unpacked& w, __m256i low,
                                          __m256i high) {

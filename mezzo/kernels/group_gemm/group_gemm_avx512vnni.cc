@@ -1,6 +1,7 @@
 // vpdpbusd of 512 bits: a panel's sixteen rows are one vector. Codes as bytes without sign and
-// their offset as in group_tile_avx2.h. A tile of many tokens keeps up to 24 sums in registers: 12
-// tokens of two panels.
+// their offset as in group_tile_avx2.h. A tile of 6 tokens and two panels keeps its 12 sums and 12
+// results in registers; codes are unpacked for each tile.
+#include <array>
 #include <cstring>
 
 #include "mezzo/kernels/group_gemm/group_lines.h"

@@ -20,13 +20,16 @@ constexpr int64_t kRows = PackedRows::kRows, kGroup = PackedRows::kGroup;
 float RoundTo(const float* x, int64_t n, int16_t* codes) {
   const float largest = vmath::LargestMagnitude(x, n) / 32767;
   const float scale = largest < FLT_MIN ? FLT_MIN : largest;  // NaN stays
-  for (int64_t k = 0; k < n; k += 8) {
-    const int64_t left = std::min<int64_t>(8, n - k);
-    const __m256i c = _mm256_cvtps_epi32(vmath::LoadPart(x + k, left) / scale);
-    const __m128i eight =
-        _mm_packs_epi32(_mm256_castsi256_si128(c), _mm256_extracti128_si256(c, 1));
-    std::memcpy(codes + k, &eight, static_cast<size_t>(left) * sizeof(int16_t));
-  }
+  const auto round = [&](vmath::F8 v) {
+    const __m256i c = _mm256_cvtps_epi32(v / scale);
+    return _mm_packs_epi32(_mm256_castsi256_si128(c), _mm256_extracti128_si256(c, 1));
+  };
+  int64_t k = 0;
+  for (; k + 8 <= n; k += 8)
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(codes + k), round(vmath::Load(x + k)));
+  const auto left = static_cast<size_t>(n - k);
+  const __m128i last = round(vmath::LoadPart(x + k, left));
+  std::memcpy(codes + k, &last, left * sizeof(int16_t));
   return scale;
 }
 
