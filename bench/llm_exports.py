@@ -25,6 +25,9 @@ GGUF = {  # type: how mezzo quantizes to it
 FOLDERS = {
     "int4 g32": "--scheme w4a16 --codes int4 --group-size 32",
     "int4 g64 with zero points": "--scheme w4a16 --codes int4 --group-size 64 --zero-points",
+    "int4 g128": "--scheme w4a16 --codes int4 --group-size 128",
+    "int4 g128, fp8 products": "--scheme w4a8-fp8 --codes int4 --group-size 128",
+    "int4 g32, rotated": "--scheme w4a16 --codes int4 --group-size 32 --rotate",
     "int4 g64, fp8 products": "--scheme w4a8-fp8 --codes int4 --group-size 64",
     "int4 g64, int8 per token": "--scheme w4a8-int8 --codes int4 --group-size 64 --activation-group 0",
 }
@@ -82,7 +85,11 @@ class Bench:
     def folder_rows(self):
         print("| compressed-tensors | in transformers | in mezzo | said by convert |")
         print("|---|---|---|---|")
+        config = json.loads((self.o.model / "config.json").read_text())
         for name, how in FOLDERS.items():
+            if any(config[size] % int(how.split("--group-size ")[1].split()[0]) for size in ("hidden_size", "intermediate_size")):
+                print(f"| {name} | groups do not divide the model's sizes | | |", flush=True)
+                continue
             model = self.quantized(how)
             folder, notes = self.converted(model, f"{model.name}-ct")
             ours = transformers_perplexity(folder, self.o.text, self.o.windows)

@@ -23,11 +23,11 @@ bool FactorReversed(std::vector<float>& a, int64_t d, const Threads& threads) {
       if (!(row[k] > 0) || !std::isfinite(row[k])) return false;
       const float pivot = std::sqrt(row[k]);
       row[k] = pivot;
-      for (int64_t i = 0; i < k; ++i) row[i] /= pivot;
+      vmath::Map(row, row, k, [&](vmath::F8 v) { return v / pivot; });
       for (int64_t i = begin; i < k; ++i) {
         float* to = a.data() + i * d;
-        const float f = row[i];
-        for (int64_t j = 0; j <= i; ++j) to[j] -= f * row[j];
+        vmath::Map2(to, row, to, i + 1,
+                    [f = row[i]](vmath::F8 v, vmath::F8 r) { return v - f * r; });
       }
     }
     // What the block explains, taken off the rows before it: A -= B^T B, B = L[begin:end, :begin].

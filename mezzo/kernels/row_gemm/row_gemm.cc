@@ -14,7 +14,7 @@
 namespace mezzo {
 namespace {
 
-constexpr int64_t kRows = PackedRows::kRows, kGroup = PackedRows::kGroup;
+constexpr int64_t kGroup = PackedRows::kGroup;
 
 // Codes of n values; returns their scale.
 float RoundTo(const float* x, int64_t n, int16_t* codes) {
