@@ -24,10 +24,10 @@ template <class D, int R, int V>
   for (int r = 0; r < R; ++r)
 #pragma GCC unroll 8
     for (int v = 0; v < V; ++v) {
-      const float* from = t.init + r * t.init_stride + v * D::kLanes;
+      const int64_t at = r * t.init_stride + v * D::kLanes;
       sum[r][v] = !t.init ? D::Zero()
-                  : full  ? D::Load(from)
-                          : D::LoadFirst(from, t.columns - v * D::kLanes);
+                  : full  ? D::Load(t.init + at)
+                          : D::LoadFirst(t.init + at, t.columns - v * D::kLanes);
     }
 }
 
