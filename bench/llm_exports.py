@@ -19,6 +19,7 @@ import subprocess
 HERE = pathlib.Path(__file__).parent
 GGUF = {  # type: how mezzo quantizes to it
     "Q4_0": "--scheme w4a16 --codes int4 --group-size 32",
+    "Q4_0 rotated": "--scheme w4a16 --codes int4 --group-size 32 --rotate",
     "Q4_1": "--scheme w4a16 --codes int4 --group-size 32 --zero-points",
     "IQ4_NL": "--scheme w4a16 --codes iq4nl --group-size 32",
 }
@@ -76,9 +77,9 @@ class Bench:
         source, _ = self.converted(self.o.model, "float.gguf")
         print(f"| F32 | {self.llama_perplexity(source):.3f} | | {self.mezzo_perplexity(self.o.model):.3f} | |", flush=True)
         for kind, how in GGUF.items():
-            theirs = self.llama_perplexity(self.llama_quantized(source, kind))
+            theirs = self.llama_perplexity(self.llama_quantized(source, kind.split()[0]))
             model = self.quantized(how)
-            gguf, notes = self.converted(model, f"mezzo-{kind}.gguf")
+            gguf, notes = self.converted(model, f"mezzo-{kind.replace(' ', '-')}.gguf")
             ours = self.llama_perplexity(gguf)
             print(f"| {kind} | {theirs:.3f} | {ours:.3f} | {self.mezzo_perplexity(model):.3f} | {notes} |", flush=True)
 
