@@ -22,12 +22,11 @@ size_t QuantizeAvx512(const float* x, const QScale& s, uint8_t* y, size_t n) {
     const __mmask16 number = _mm512_cmp_ps_mask(q, q, _CMP_ORD_Q);  // NaN: 0
     return _mm512_cvtps_epi32(_mm512_maskz_min_ps(number, q, hi));
   };
-  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
   size_t i = 0;
   for (; i + 64 <= n; i += 64) {
     const __m512i codes = PackedAvx512(sixteen(i), sixteen(i + 16), sixteen(i + 32),
                                        sixteen(i + 48), s.zero, s.lo(), s.hi());
-    _mm512_storeu_si512(y + i, _mm512_permutexvar_epi32(order, codes));
+    _mm512_storeu_si512(y + i, InOrderAvx512(codes));
   }
   return i;
 }

@@ -32,6 +32,12 @@ MEZZO_INLINE inline __m512i PackedUnsignedAvx512(__m512i a, __m512i b, __m512i c
   return _mm512_packus_epi16(_mm512_packs_epi32(a, b), _mm512_packs_epi32(c, d));
 }
 
+// Packed codes of four vectors, in order.
+MEZZO_INLINE inline __m512i InOrderAvx512(__m512i codes) {
+  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  return _mm512_permutexvar_epi32(order, codes);
+}
+
 // Bytes of four vectors in turn, a quad for each of 64 columns: vector k of the four holds columns
 // 16 l + 4 k + i at 4 l + i. ab and cd: the bytes of the first two in turn, and of the last two.
 struct BytePairs {

@@ -24,12 +24,6 @@ struct Avx512Vnni {
   MEZZO_INLINE static void Dot(Vector& acc, Vector x, Vector w) { DotAvx512(acc, x, w); }
 };
 
-// Packed codes of four vectors, in order.
-MEZZO_INLINE inline __m512i InOrder(__m512i codes) {
-  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-  return _mm512_permutexvar_epi32(order, codes);
-}
-
 // How a strip's sums become what is stored.
 enum class Mode {
   kRelu,          // QOutput::IsRelu
@@ -168,7 +162,7 @@ class Stage {
         else
           part[i] = part[i - 1];
       });
-      const __m512i codes = InOrder(
+      const __m512i codes = InOrderAvx512(
           kRelu ? PackedUnsignedAvx512(part[0], part[1], part[2], part[3])
                 : PackedAvx512(part[0], part[1], part[2], part[3], range.zero, range.lo, range.hi));
       Unrolled<rows>([&](auto i) MEZZO_INLINE {
