@@ -1,5 +1,7 @@
 #include "mezzo/runtime/ops/broadcast.h"
 
+#include "mezzo/runtime/ops/strided_copy.h"
+
 namespace mezzo {
 
 Shape BroadcastShape(const Shape& a, const Shape& b) {
@@ -26,6 +28,14 @@ std::vector<int64_t> BroadcastStrides(const Tensor& t, const Shape& out) {
   for (size_t i = 0; i < rank; ++i)
     if (t.dim(i) != 1) strides[lead + i] = own[i];
   return strides;
+}
+
+Tensor BroadcastWith(const Tensor& t, const Shape& other, const Threads& threads) {
+  const Shape shape = BroadcastShape(t.shape(), other);
+  if (shape == t.shape()) return t;
+  Tensor wide(t.dtype(), shape);
+  CopyStrided(t.raw(), shape, BroadcastStrides(t, shape), wide.raw(), SizeOf(t.dtype()), threads);
+  return wide;
 }
 
 Layout BroadcastLayout(std::span<const Tensor* const> inputs, const Shape& out) {

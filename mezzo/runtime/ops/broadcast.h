@@ -13,6 +13,9 @@ Shape BroadcastShape(const Shape& a, const Shape& b);
 // In elements and for the dimensions of `out` in its own order; 0 where `t` is repeated.
 std::vector<int64_t> BroadcastStrides(const Tensor& t, const Shape& out);
 
+// A plain tensor repeated to the broadcast of its shape and another; itself if it has that.
+Tensor BroadcastWith(const Tensor& t, const Shape& other, const Threads& threads);
+
 // The layout an elementwise result should have: that of the first input that has the whole shape.
 Layout BroadcastLayout(std::span<const Tensor* const> inputs, const Shape& out);
 

@@ -28,16 +28,6 @@ QScale GridOf(const Node& node) {
           OutputType(node) == DType::kInt8};
 }
 
-// x as large as its broadcast with t.
-Tensor Broadcast(OpContext& ctx, Tensor x, const Tensor& t) {
-  const Shape shape = BroadcastShape(x.shape(), t.shape());
-  if (shape == x.shape()) return x;
-  Tensor wide(x.dtype(), shape);
-  CopyStrided(x.raw(), shape, BroadcastStrides(x, shape), wide.raw(), SizeOf(x.dtype()),
-              ctx.threads);
-  return wide;
-}
-
 void Function(OpContext& ctx) {
   Require(ctx.in[0].dtype() == DType::kFloat32, "got ", Name(ctx.in[0].dtype()), ", needs float32");
   const std::vector<vmath::Step> steps = StepsOf(ctx.node);
@@ -45,10 +35,11 @@ void Function(OpContext& ctx) {
   const float* factors = ctx.Has(1) ? ctx.in[1].data<float>() : nullptr;
   // Rows that have a factor for each element, or single elements.
   const size_t row = factors ? static_cast<size_t>(ctx.in[1].numel()) : 1;
-  const Tensor x = factors ? Broadcast(ctx, ctx.Plain(0), ctx.in[1]) : ctx.in[0];
+  if (factors) ctx.in[0] = BroadcastWith(ctx.Plain(0), ctx.in[1].shape(), ctx.threads);
+  const Tensor& x = ctx.in[0];
   const DType type = codes ? OutputType(ctx.node) : DType::kFloat32;
   const QScale grid = codes ? GridOf(ctx.node) : QScale();
-  Tensor y = codes || factors ? Tensor(type, x.shape(), x.layout()) : ctx.TakeOrMake(0, type);
+  Tensor y = codes ? Tensor(type, x.shape(), x.layout()) : ctx.TakeOrMake(0, type);
   const float* from = x.data<float>();
   const size_t count = static_cast<size_t>(x.numel()) / row;
   ctx.threads.For(count, 1 + kGrain / row, [&](size_t begin, size_t end) {
@@ -76,7 +67,7 @@ void Softmax(OpContext& ctx) {
           ToString(x.shape()), ", needs rows of float32");
   const Tensor mask = ctx.Has(1) ? ctx.Plain(1) : Tensor::Scalar(0.0f);
   Require(mask.dtype() == DType::kFloat32, "the mask is ", Name(mask.dtype()), ", needs float32");
-  x = Broadcast(ctx, std::move(x), mask);
+  x = BroadcastWith(x, mask.shape(), ctx.threads);
   const Shape& shape = x.shape();
   const std::vector<vmath::Step> steps = StepsOf(ctx.node);
   const QScale grid = GridOf(ctx.node);

@@ -26,15 +26,7 @@ void Transpose(OpContext& ctx) {
 }
 
 void Expand(OpContext& ctx) {
-  const Tensor& x = ctx.Plain(0);
-  const Shape shape = BroadcastShape(x.shape(), ToInts(ctx.Plain(1)));
-  if (shape == x.shape()) {
-    ctx.out[0] = x;
-    return;
-  }
-  ctx.out[0] = Tensor(x.dtype(), shape);
-  CopyStrided(x.raw(), shape, BroadcastStrides(x, shape), ctx.out[0].raw(), SizeOf(x.dtype()),
-              ctx.threads);
+  ctx.out[0] = BroadcastWith(ctx.Plain(0), ToInts(ctx.Plain(1)), ctx.threads);
 }
 
 void Tile(OpContext& ctx) {
