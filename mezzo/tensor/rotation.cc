@@ -64,42 +64,33 @@ void Rotation::Apply(float* x, float* scratch) const {
     }
 }
 
+void Rotation::ApplyToAll(float* x, int64_t vectors, int64_t pitch, int64_t stride) const {
+  std::vector<float> lanes(n_ * kLanes), scratch(n_ * kLanes);
+  for (int64_t first = 0; first < vectors; first += kLanes) {
+    const int64_t count = std::min(kLanes, vectors - first);
+    const auto each = [&](const auto& f) {
+      for (int64_t i = 0; i < n_; ++i)
+        for (int64_t l = 0; l < count; ++l)
+          f(x[(first + l) * pitch + i * stride], lanes[i * kLanes + l]);
+    };
+    each([](float v, float& lane) { lane = v; });
+    Apply(lanes.data(), scratch.data());
+    each([](float& v, float lane) { v = lane; });
+  }
+}
+
 void Rotation::Rows(Tensor& x) const {
   const int64_t rows = x.dim(0), cols = x.dim(1);
   Require(cols % n_ == 0, "rows of ", cols, " in a rotation of ", n_);
-  auto* const data = x.data<float>();
-  std::vector<float> lanes(n_ * kLanes), scratch(n_ * kLanes);
-  for (int64_t first = 0; first < rows; first += kLanes)
-    for (int64_t begin = 0; begin < cols; begin += n_) {
-      const int64_t count = std::min(kLanes, rows - first);
-      const auto each = [&](const auto& f) {
-        for (int64_t l = 0; l < count; ++l)
-          for (int64_t i = 0; i < n_; ++i)
-            f(data[(first + l) * cols + begin + i], lanes[i * kLanes + l]);
-      };
-      each([](float v, float& lane) { lane = v; });
-      Apply(lanes.data(), scratch.data());
-      each([](float& v, float lane) { v = lane; });
-    }
+  for (int64_t begin = 0; begin < cols; begin += n_)
+    ApplyToAll(x.data<float>() + begin, rows, cols, 1);
 }
 
 void Rotation::Columns(Tensor& x) const {
   const int64_t rows = x.dim(0), cols = x.dim(1);
   Require(rows % n_ == 0, "columns of ", rows, " in a rotation of ", n_);
-  auto* const data = x.data<float>();
-  std::vector<float> lanes(n_ * kLanes), scratch(n_ * kLanes);
   for (int64_t begin = 0; begin < rows; begin += n_)
-    for (int64_t first = 0; first < cols; first += kLanes) {
-      const int64_t count = std::min(kLanes, cols - first);
-      const auto each = [&](const auto& f) {
-        for (int64_t i = 0; i < n_; ++i)
-          for (int64_t l = 0; l < count; ++l)
-            f(data[(begin + i) * cols + first + l], lanes[i * kLanes + l]);
-      };
-      each([](float v, float& lane) { lane = v; });
-      Apply(lanes.data(), scratch.data());
-      each([](float& v, float lane) { v = lane; });
-    }
+    ApplyToAll(x.data<float>() + begin * cols, cols, 1, cols);
 }
 
 }  // namespace mezzo

@@ -28,6 +28,8 @@ class Rotation {
  private:
   static constexpr int64_t kLanes = 8;         // vectors that go together
   void Apply(float* x, float* scratch) const;  // both (n, kLanes)
+  // Of vectors `pitch` numbers apart, their coordinates `stride` apart.
+  void ApplyToAll(float* x, int64_t vectors, int64_t pitch, int64_t stride) const;
 
   int64_t n_, odd_ = 1, two_ = 1;
   std::vector<float> signs_;  // with H's scale

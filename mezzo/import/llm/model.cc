@@ -321,10 +321,7 @@ void LanguageModel::EmbedRow(const std::string& module, int64_t row, float* to) 
               ", needs ", config_.hidden);
   float scale = 1;
   if (coded) scale = *checkpoint_->At(file + "_scale").Rows(row, row + 1).data<float>();
-  Tensor x(DType::kFloat32, {1, config_.hidden});
-  for (int64_t c = 0; c < config_.hidden; ++c) x.data<float>()[c] = scale * t.data<float>()[c];
-  RotateMatrix(module, -1, x);
-  std::copy_n(x.data<float>(), config_.hidden, to);
+  for (int64_t c = 0; c < config_.hidden; ++c) to[c] = scale * t.data<float>()[c];
 }
 
 Tensor LanguageModel::Embed(std::span<const int32_t> ids, int64_t first) const {
@@ -342,6 +339,7 @@ Tensor LanguageModel::Embed(std::span<const int32_t> ids, int64_t first) const {
     EmbedRow("wpe", first + t, where.data());
     for (int64_t c = 0; c < config_.hidden; ++c) to[c] += where[c];
   }
+  RotateMatrix("embed_tokens", -1, x);
   return x;
 }
 
