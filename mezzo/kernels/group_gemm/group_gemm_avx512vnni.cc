@@ -2,7 +2,6 @@
 // their offset as in group_tile_avx2.h. A tile of 6 tokens and two panels keeps its 12 sums and 12
 // results in registers; codes are unpacked for each tile.
 #include <array>
-#include <cstring>
 
 #include "mezzo/kernels/group_gemm/group_lines.h"
 #include "mezzo/kernels/qgemm/qgemm_avx512.h"
@@ -13,26 +12,15 @@ namespace {
 constexpr int64_t kRows = PackedGroups::kRows;
 constexpr int kTokens = 6, kPanels = 2;
 
-MEZZO_INLINE inline __m512i FourCodes(const int8_t* x) {
-  int32_t four;
-  std::memcpy(&four, x, sizeof(four));
-  return _mm512_set1_epi32(four);
-}
-
-// What the sixteen codes of a matrix stand for, plus the offset.
 struct CodeTable {
-  __m512i bytes;
-  int32_t offset;  // 0 if rows and groups have zero points
+  __m512i bytes;  // CodeBytes, four times
+  int32_t offset;
   bool zeros;
 
-  explicit CodeTable(const GroupFormat& f)
-      : offset(f.zero_points ? 0 : -static_cast<int32_t>(f.codes->values[0])),
-        zeros(f.zero_points) {
-    alignas(16) uint8_t table[16];
-    for (int i = 0; i < 16; ++i)
-      table[i] =
-          static_cast<uint8_t>(f.zero_points ? i : static_cast<int>(f.codes->values[i]) + offset);
-    bytes = _mm512_broadcast_i32x4(_mm_load_si128(reinterpret_cast<const __m128i*>(table)));
+  explicit CodeTable(const GroupFormat& f) : zeros(f.zero_points) {
+    const CodeBytes c(f);
+    bytes = _mm512_broadcast_i32x4(_mm_load_si128(reinterpret_cast<const __m128i*>(c.bytes)));
+    offset = c.offset;
   }
 };
 
@@ -48,9 +36,8 @@ MEZZO_INLINE inline __m512i Zeros(const PackedGroups& w, const uint8_t* group) {
 
 MEZZO_INLINE inline void StoreRows(__m512 v, const GroupProduct& product, int64_t token,
                                    int64_t panel) {
-  const int64_t rows = product.w->rows() - panel * kRows;
   _mm512_mask_storeu_ps(product.y + token * product.y_stride + panel * kRows,
-                        static_cast<__mmask16>(rows >= kRows ? 0xffff : (1 << rows) - 1), v);
+                        FirstLanesAvx512(product.w->rows() - panel * kRows), v);
 }
 
 // sum[t][v] += the products of four columns with w[v], codes of token t `pitch` bytes apart.
@@ -58,7 +45,7 @@ template <int T, int V>
 MEZZO_INLINE inline void DotFour(__m512i (&sum)[T][V], const __m512i (&w)[V], const int8_t* codes,
                                  int64_t pitch) {
   Unrolled<T>([&](auto t) MEZZO_INLINE {
-    const __m512i four = FourCodes(codes + t * pitch);
+    const __m512i four = BroadcastAvx512(codes + t * pitch);
     Unrolled<V>([&](auto v) MEZZO_INLINE { DotAvx512(sum[t][v], w[v], four); });
   });
 }
@@ -90,8 +77,8 @@ void Tile(const GroupActivations& x, const GroupProduct& product, int64_t panel,
       __m512i packed[V], bytes[V];
       Unrolled<V>([&](auto v) MEZZO_INLINE {
         const uint8_t* from = k + v * pitch;
-        // Few tokens wait for memory, as in group_tile_avx2.h.
-        if (V == 1) _mm_prefetch(reinterpret_cast<const char*>(from + 8192), _MM_HINT_T0);
+        // Few tokens wait for memory.
+        if (V == 1) _mm_prefetch(reinterpret_cast<const char*>(from + kFetchAhead), _MM_HINT_T0);
         packed[v] = _mm512_loadu_si512(from);
         bytes[v] = _mm512_shuffle_epi8(values, _mm512_and_si512(packed[v], nibbles));
       });

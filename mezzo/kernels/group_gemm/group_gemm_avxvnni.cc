@@ -3,7 +3,7 @@
 namespace mezzo {
 namespace {
 
-// Written out, as in DotAvxVnni (quads_avxvnni.cc), for compilers without the instruction.
+// Written out, as in quads_avxvnni.cc: the prefix forbids the encoding of AVX-512.
 struct AvxVnni {
   [[gnu::always_inline]] static void Add(__m256i& sum, const group_avx2::Unpacked& w, __m256i low,
                                          __m256i high) {

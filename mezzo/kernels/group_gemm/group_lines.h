@@ -1,9 +1,19 @@
 // Lines of group_gemm.h for an instruction set, on the calling thread.
 #pragma once
 
+#include "mezzo/kernels/fetch_ahead.h"
 #include "mezzo/kernels/group_gemm/group_gemm.h"
 
 namespace mezzo {
+
+// What the sixteen codes stand for plus an offset, so that none is negative; without an offset if
+// groups have zero points.
+struct CodeBytes {
+  alignas(16) uint8_t bytes[16];
+  int32_t offset;
+
+  explicit CodeBytes(const GroupFormat& format);
+};
 
 // Panels [begin, end) for tokens [token_begin, token_end).
 using GroupRun = void(const GroupActivations& x, const GroupProduct& product, int64_t begin,

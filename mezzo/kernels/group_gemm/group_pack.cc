@@ -3,7 +3,7 @@
 #include <cstring>
 
 #include "mezzo/format/half.h"
-#include "mezzo/kernels/group_gemm/group_gemm.h"
+#include "mezzo/kernels/group_gemm/group_lines.h"
 
 namespace mezzo {
 namespace {
@@ -13,6 +13,13 @@ int64_t CodeByte(int64_t row, int64_t column) { return column / 8 * 64 + row * 4
 int CodeShift(int64_t column) { return column % 8 < 4 ? 0 : 4; }
 
 }  // namespace
+
+CodeBytes::CodeBytes(const GroupFormat& f)
+    : offset(f.zero_points ? 0 : -static_cast<int32_t>(f.codes->values[0])) {
+  for (int i = 0; i < 16; ++i)
+    bytes[i] =
+        static_cast<uint8_t>(f.zero_points ? i : static_cast<int>(f.codes->values[i]) + offset);
+}
 
 PackedGroups::PackedGroups(const GroupCodes& w, int64_t group)
     : format_(w.format),

@@ -7,7 +7,8 @@
 namespace mezzo {
 
 int32_t GroupRoundAvx512(const float* x, int64_t n, float scale, int8_t* codes) {
-  // Quotients as in vmath's DivideBy. Where x is too small for that to be exact, its code is 0.
+  // Quotients as by the Divider of vmath/functions_lines.h. Where x is too small for that to be
+  // exact, its code is 0.
   const __m512 divisor = _mm512_set1_ps(scale), inverse = _mm512_set1_ps(1 / scale);
   const bool usual = scale > 0x1p-100f && scale < 0x1p100f &&
                      (std::bit_cast<uint32_t>(scale) & 0x7fffff) != 0x7fffff;

@@ -15,19 +15,14 @@ namespace group_avx2 {
 
 constexpr int64_t kRows = PackedGroups::kRows;  // two vectors of eight
 
-// What the sixteen codes stand for, plus the offset.
 struct CodeTable {
-  __m256i bytes;
+  __m256i bytes;  // CodeBytes, twice
   int32_t offset;
 
-  explicit CodeTable(const GroupFormat& f) {
-    alignas(16) uint8_t table[16];
-    offset = f.zero_points ? 0 : -static_cast<int32_t>(f.codes->values[0]);
-    for (int i = 0; i < 16; ++i)
-      table[i] =
-          static_cast<uint8_t>(f.zero_points ? i : static_cast<int>(f.codes->values[i]) + offset);
-    bytes = _mm256_broadcastsi128_si256(_mm_load_si128(reinterpret_cast<__m128i*>(table)));
-  }
+  explicit CodeTable(const CodeBytes& c)
+      : bytes(
+            _mm256_broadcastsi128_si256(_mm_load_si128(reinterpret_cast<const __m128i*>(c.bytes)))),
+        offset(c.offset) {}
 };
 
 // Bytes of 8 rows by columns 0..3 and 4..7.
@@ -45,6 +40,18 @@ struct Unpacked {
   int32_t four;
   std::memcpy(&four, x, sizeof(four));
   return _mm256_set1_epi32(four);
+}
+
+// sum[t] += the products of 8 columns from the k-th on with the codes of T tokens.
+template <class D, int T>
+[[gnu::always_inline]] inline void AddColumns(__m256i (&sum)[T][2], const Unpacked (&u)[2],
+                                              const int8_t* const (&x)[T], int64_t k) {
+#pragma GCC unroll 4
+  for (int t = 0; t < T; ++t) {
+    const __m256i low = FourCodes(x[t] + k), high = FourCodes(x[t] + k + 4);
+#pragma GCC unroll 2
+    for (int h = 0; h < 2; ++h) D::Add(sum[t][h], u[h], low, high);
+  }
 }
 
 // The scales and offsets of a group, eight rows in each half. Without zero points all offsets are
@@ -114,15 +121,9 @@ void FewTile(const GroupActivations& x, const GroupProduct& product, int64_t pan
 #pragma GCC unroll 4
     for (int t = 0; t < T; ++t) from[t] = x.codes(first + t, g);
     for (int64_t k = 0; k < group; k += 8) {
-      // The hardware's own prefetching does not run far enough ahead of this much arithmetic.
-      _mm_prefetch(reinterpret_cast<const char*>(at + k * 8 + 8192), _MM_HINT_T0);
+      _mm_prefetch(reinterpret_cast<const char*>(at + k * 8 + kFetchAhead), _MM_HINT_T0);
       const Unpacked u[2] = {Unpack(at + k * 8, values), Unpack(at + k * 8 + 32, values)};
-#pragma GCC unroll 4
-      for (int t = 0; t < T; ++t) {
-        const __m256i low = FourCodes(from[t] + k), high = FourCodes(from[t] + k + 4);
-#pragma GCC unroll 2
-        for (int h = 0; h < 2; ++h) D::Add(sum[t][h], u[h], low, high);
-      }
+      AddColumns<D, T>(sum, u, from, k);
     }
 #pragma GCC unroll 4
     for (int t = 0; t < T; ++t)
@@ -160,12 +161,7 @@ void OneGroup(const GroupBlock& b, int64_t t) {
   }
   for (int64_t k = 0; k < group; k += 8, w += 4) {
     const Unpacked u[2] = {{w[0], w[1]}, {w[2], w[3]}};
-#pragma GCC unroll 4
-    for (int i = 0; i < T; ++i) {
-      const __m256i low = FourCodes(x[i] + k), high = FourCodes(x[i] + k + 4);
-#pragma GCC unroll 2
-      for (int h = 0; h < 2; ++h) D::Add(sum[i][h], u[h], low, high);
-    }
+    AddColumns<D, T>(sum, u, x, k);
   }
 #pragma GCC unroll 4
   for (int i = 0; i < T; ++i)
@@ -212,7 +208,7 @@ template <class D>
 void Run(const GroupActivations& x, const GroupProduct& product, int64_t begin, int64_t end,
          int64_t token_begin, int64_t token_end) {
   constexpr decltype(&FewTile<D, 1>) kFew[] = {FewTile<D, 1>, FewTile<D, 2>, FewTile<D, 3>};
-  const CodeTable table(product.w->format());
+  const CodeTable table(CodeBytes(product.w->format()));
   const int64_t tokens = token_end - token_begin;
   if (tokens <= static_cast<int64_t>(std::size(kFew))) {
     for (int64_t p = begin; p < end; ++p) kFew[tokens - 1](x, product, p, token_begin, table);

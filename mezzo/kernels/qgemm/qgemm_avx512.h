@@ -14,6 +14,20 @@ MEZZO_INLINE inline void DotAvx512(__m512i& acc, __m512i x, __m512i w) {
   asm("vpdpbusd %[w], %[x], %[acc]" : [acc] "+v"(acc) : [x] "v"(x), [w] "v"(w));
 }
 
+// Four bytes, repeated. Written out, as in BroadcastAvx2.
+MEZZO_INLINE inline __m512i BroadcastAvx512(const void* bytes) {
+  __m512i four;
+  asm("vpbroadcastd %[x], %[four]"
+      : [four] "=v"(four)
+      : [x] "m"(*static_cast<const int32_t(*)[1]>(bytes)));
+  return four;
+}
+
+// The lanes of sixteen that exist of n.
+MEZZO_INLINE inline __mmask16 FirstLanesAvx512(int64_t n) {
+  return static_cast<__mmask16>(n <= 0 ? 0 : n >= 16 ? 0xffff : (1 << n) - 1);
+}
+
 // Codes of four vectors of rounded values less their zero point, which lie as vectors of 128 bits
 // are packed: 4 of a, of b, of c, of d, and so on. Codes of a signed type that are never negative
 // are as good unsigned.

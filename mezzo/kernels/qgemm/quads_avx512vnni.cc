@@ -13,14 +13,7 @@ struct Avx512Vnni {
   MEZZO_INLINE static Vector Zero() { return _mm512_setzero_si512(); }
   MEZZO_INLINE static Vector Sum(Vector a, Vector b) { return _mm512_add_epi32(a, b); }
   MEZZO_INLINE static Vector Load(const void* from) { return _mm512_loadu_si512(from); }
-  MEZZO_INLINE static Vector Broadcast(const uint8_t* codes) {
-    // written out, as in BroadcastAvx2
-    __m512i four;
-    asm("vpbroadcastd %[x], %[four]"
-        : [four] "=v"(four)
-        : [x] "m"(*reinterpret_cast<const int32_t(*)[1]>(codes)));
-    return four;
-  }
+  MEZZO_INLINE static Vector Broadcast(const uint8_t* codes) { return BroadcastAvx512(codes); }
   MEZZO_INLINE static void Dot(Vector& acc, Vector x, Vector w) { DotAvx512(acc, x, w); }
 };
 

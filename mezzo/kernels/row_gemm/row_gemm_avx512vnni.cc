@@ -1,7 +1,6 @@
 // vpdpwssd of 512 bits: a panel's sixteen rows are one vector. A tile of 6 tokens and two panels
 // keeps its 12 sums and 12 results in registers.
 #include <array>
-#include <cstring>
 
 #include "mezzo/kernels/qgemm/qgemm_avx512.h"
 #include "mezzo/kernels/row_gemm/row_lines.h"
@@ -11,12 +10,6 @@ namespace {
 
 constexpr int64_t kRows = PackedRows::kRows, kGroup = PackedRows::kGroup;
 constexpr int kTokens = 6, kPanels = 2;
-
-MEZZO_INLINE inline __m512i TwoCodes(const int16_t* x) {
-  int32_t two;
-  std::memcpy(&two, x, sizeof(two));
-  return _mm512_set1_epi32(two);
-}
 
 // sum += for each int32 the two products of codes; written out as DotAvx512 is.
 MEZZO_INLINE inline void DotPairs(__m512i& sum, __m512i x, __m512i w) {
@@ -50,7 +43,7 @@ void Tile(const WideCodes& x, const PackedRows& w, int64_t panel, int64_t token,
             _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at + v * pitch)));
       });
       Unrolled<T>([&](auto t) MEZZO_INLINE {
-        const __m512i two = TwoCodes(codes + t * row);
+        const __m512i two = BroadcastAvx512(codes + t * row);
         Unrolled<V>([&](auto v) MEZZO_INLINE { DotPairs(sum[t][v], two, u[v]); });
       });
     }
@@ -62,8 +55,8 @@ void Tile(const WideCodes& x, const PackedRows& w, int64_t panel, int64_t token,
     });
   }
   Unrolled<V>([&](auto v) MEZZO_INLINE {
-    const int64_t first = (panel + v) * kRows, rows = w.rows() - first;
-    const auto there = static_cast<__mmask16>(rows >= kRows ? 0xffff : (1 << rows) - 1);
+    const int64_t first = (panel + v) * kRows;
+    const __mmask16 there = FirstLanesAvx512(w.rows() - first);
     const __m512 row_scales = _mm512_loadu_ps(w.scales() + first);
     Unrolled<T>([&](auto t) MEZZO_INLINE {
       _mm512_mask_storeu_ps(y + (token + t) * y_stride + first, there,

@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "mezzo/kernels/fetch_ahead.h"
 #include "mezzo/kernels/row_gemm/row_gemm.h"
 
 namespace mezzo {
@@ -23,9 +24,5 @@ struct WideCodes {
 using RowRun = void(const WideCodes& x, const PackedRows& w, int64_t begin, int64_t end, float* y,
                     int64_t y_stride);
 RowRun RowRunAvx2, RowRunAvx512Vnni;
-
-// How far ahead weights are fetched that are read once: the hardware's own prefetching does not
-// run far enough ahead of this much arithmetic. In bytes.
-inline constexpr int64_t kFetchAhead = 8192;
 
 }  // namespace mezzo

@@ -1,5 +1,4 @@
-#include <immintrin.h>
-
+#include "mezzo/kernels/qgemm/qgemm_avx512.h"
 #include "mezzo/kernels/sgemm/sgemm_tile.h"
 
 namespace mezzo {
@@ -15,13 +14,10 @@ struct Avx512 {
   static void Store(float* to, Vector v) { _mm512_storeu_ps(to, v); }
   static Vector MulAdd(Vector a, Vector b, Vector sum) { return _mm512_fmadd_ps(a, b, sum); }
   static Vector LoadFirst(const float* from, int64_t n) {
-    return _mm512_maskz_loadu_ps(First(n), from);
+    return _mm512_maskz_loadu_ps(FirstLanesAvx512(n), from);
   }
-  static void StoreFirst(float* to, Vector v, int64_t n) { _mm512_mask_storeu_ps(to, First(n), v); }
-
- private:
-  static __mmask16 First(int64_t n) {
-    return static_cast<__mmask16>(n <= 0 ? 0 : n >= kLanes ? 0xffff : (1 << n) - 1);
+  static void StoreFirst(float* to, Vector v, int64_t n) {
+    _mm512_mask_storeu_ps(to, FirstLanesAvx512(n), v);
   }
 };
 
