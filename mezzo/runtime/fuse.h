@@ -15,11 +15,10 @@ void FuseAdditions(Graph& graph, LowerReport* report);
 void FuseOffsets(Graph& graph, LowerReport* report);
 
 // Elementwise operators that together compute a function of one float tensor and of numbers, such
-// as x * (Erf(x / sqrt(2)) + 1) / 2, and behind them a Mul by a constant for each
-// column and a QuantizeLinear become
+// as x * (Erf(x / sqrt(2)) + 1) / 2, and behind them a Mul by a constant for each column and a
+// QuantizeLinear become
 //   Function(x, [factors])   kinds, a, b, constants: the vmath::Steps; rank: of the constants, at
-//   most;
-//                 y_type, y_scale, y_zero_point: of codes, if it ends in them
+//                            most; y_type, y_scale, y_zero_point: of codes, if it ends in them
 void FuseFunctions(Graph& graph, LowerReport* report);
 
 // A Softmax over rows and the QuantizeLinear behind it, with the Add of a mask and the Mul or Div

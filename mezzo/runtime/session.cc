@@ -66,7 +66,7 @@ struct Session::Program {
   std::vector<std::string> captures;
   std::vector<int> capture_slots, input_slots, output_slots;
   std::vector<std::unique_ptr<Step>> steps;
-  std::vector<int> followed_slots;  // of values in Followed
+  std::vector<int> followed_slots;  // of values in Followed, in order
   mutable std::mutex followed_mutex;
   mutable std::shared_ptr<const Followed> followed;
 

@@ -3,6 +3,7 @@
 #include <limits>
 #include <map>
 #include <set>
+#include <sstream>
 #include <string>
 
 namespace mezzo {
@@ -20,64 +21,13 @@ const std::map<std::string, size_t>& ShapeOperands() {
         {"OneHot", 1},  {"Split", 1},     {"Resize", 1}};
     for (const char* reduce : {"Max", "Mean", "Min", "Prod", "Sum", "SumSquare", "L1", "L2"})
       m[std::string("Reduce") + reduce] = 1;
-    for (const char* of_shapes : {"Shape",
-                                  "Size",
-                                  "Identity",
-                                  "Cast",
-                                  "Gather",
-                                  "GatherElements",
-                                  "Concat",
-                                  "Transpose",
-                                  "Flatten",
-                                  "Where",
-                                  "Equal",
-                                  "Less",
-                                  "LessOrEqual",
-                                  "Greater",
-                                  "GreaterOrEqual",
-                                  "And",
-                                  "Or",
-                                  "Not",
-                                  "Add",
-                                  "Sub",
-                                  "Mul",
-                                  "Div",
-                                  "Mod",
-                                  "Pow",
-                                  "Min",
-                                  "Max",
-                                  "Neg",
-                                  "Abs",
-                                  "Sqrt",
-                                  "Exp",
-                                  "Log",
-                                  "Erf",
-                                  "Tanh",
-                                  "Sigmoid",
-                                  "Relu",
-                                  "LeakyRelu",
-                                  "Clip",
-                                  "HardSigmoid",
-                                  "HardSwish",
-                                  "Gelu",
-                                  "Floor",
-                                  "Ceil",
-                                  "Sin",
-                                  "Cos",
-                                  "Trilu",
-                                  "CumSum",
-                                  "Softmax",
-                                  "LayerNormalization",
-                                  "BatchNormalization",
-                                  "MatMul",
-                                  "Gemm",
-                                  "Conv",
-                                  "MaxPool",
-                                  "AveragePool",
-                                  "GlobalAveragePool",
-                                  "QuantizeLinear",
-                                  "DequantizeLinear"})
-      m[of_shapes] = kNone;
+    std::istringstream of_shapes(
+        "Shape Size Identity Cast Gather GatherElements Concat Transpose Flatten Where Equal "
+        "Less LessOrEqual Greater GreaterOrEqual And Or Not Add Sub Mul Div Mod Pow Min Max Neg "
+        "Abs Sqrt Exp Log Erf Tanh Sigmoid Relu LeakyRelu Clip HardSigmoid HardSwish Gelu Floor "
+        "Ceil Sin Cos Trilu CumSum Softmax LayerNormalization BatchNormalization MatMul Gemm "
+        "Conv MaxPool AveragePool GlobalAveragePool QuantizeLinear DequantizeLinear");
+    for (std::string op; of_shapes >> op;) m[op] = kNone;
     for (const char* ours : {"Function", "Softmax", "QAdd", "QMul", "QConv", "QMatMul", "QLut",
                              "QMaxPool", "QAveragePool", "QGlobalAveragePool", "QuantizeRows"})
       m[std::string("mezzo:") + ours] = kNone;

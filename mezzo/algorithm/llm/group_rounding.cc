@@ -54,15 +54,15 @@ class Solver {
   void Run(int64_t first, int64_t count) const {
     const int64_t d = out_.cols, size = f_.group;
     std::vector<float> w(d * kLanes);
-    const Tensor minus_error(DType::kFloat32, {size, kLanes});
-    auto* const error = const_cast<float*>(minus_error.data<float>());
+    Tensor errors(DType::kFloat32, {size, kLanes});  // of a group, negated
+    auto* const minus_error = errors.data<float>();
     for (int64_t k = 0; k < d; ++k)
       for (int64_t lane = 0; lane < count; ++lane)
         w[k * kLanes + lane] = w_[(first + lane) * d + order_[k]] / out_.outer;
     for (int64_t begin = 0; begin < d; begin += size) {
       const GroupTable table = ChooseScales(w.data() + begin * kLanes, begin, first, count);
-      for (int64_t j = 0; j < size; ++j) RoundColumn(table, begin, j, first, count, w, error);
-      if (how_.correct) UpdateRest(begin, w, error);
+      for (int64_t j = 0; j < size; ++j) RoundColumn(table, begin, j, first, count, w, minus_error);
+      if (how_.correct) UpdateRest(begin, w, minus_error);
     }
   }
 

@@ -1,8 +1,8 @@
 // The Plan of a language model, JSON: the formats, and for each linear layer its precision.
 //
 //   {"mezzo_llm_plan": 1, "quantization": {...}, "float_head": false, "rotated": false,
-//    "calibration_windows": 20, "layers": [{"layer": "model.layers.0.mlp.up_proj", "precision":
-//    "4bit", "recovery_rank": 8,
+//    "calibration_windows": 20,
+//    "layers": [{"layer": "model.layers.0.mlp.up_proj", "precision": "4bit", "recovery_rank": 8,
 //                "error": 0.012}]}
 //
 // "quantization" as in import/llm/quantized.h. Layers that are not named take four bits
