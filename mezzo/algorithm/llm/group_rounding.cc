@@ -9,6 +9,7 @@
 #include "mezzo/base/error.h"
 #include "mezzo/format/half.h"
 #include "mezzo/kernels/sgemm/sgemm.h"
+#include "mezzo/kernels/vmath/vector.h"
 
 namespace mezzo {
 namespace {
@@ -144,23 +145,28 @@ class Solver {
     float* x = w.data() + k * kLanes;
     float* e = minus_error + j * kLanes;
     const float u = ut_[k * (d + 1)];
-    int32_t code[kLanes] = {};
-    float best[kLanes];
-    for (int64_t lane = 0; lane < kLanes; ++lane) best[lane] = t.value[0][lane];
-    for (int i = 0; i < 15; ++i)
-      for (int64_t lane = 0; lane < kLanes; ++lane) {
-        const bool above = x[lane] > t.middle[i][lane];
-        code[lane] += above;
-        best[lane] = above ? t.value[i + 1][lane] : best[lane];
+    int32_t code[kLanes];
+    for (int64_t h = 0; h < kLanes; h += 8) {
+      const vmath::F8 v = vmath::Load(x + h);
+      vmath::F8 best = vmath::Load(t.value[0] + h);
+      vmath::I8 above = {};
+#pragma GCC unroll 15
+      for (int i = 0; i < 15; ++i) {
+        const vmath::I8 is = v > vmath::Load(t.middle[i] + h);  // all ones where true
+        above -= is;
+        best = is ? vmath::Load(t.value[i + 1] + h) : best;
       }
+      vmath::Store(code + h, above);
+      vmath::Store(e + h, (best - v) / u);
+    }
     for (int64_t lane = 0; lane < count; ++lane)
       out_.codes[(first + lane) * d + order_[k]] = static_cast<uint8_t>(code[lane]);
     if (!how_.correct) return;
-    for (int64_t lane = 0; lane < kLanes; ++lane) e[lane] = (best[lane] - x[lane]) / u;
     for (int64_t i = j + 1; i < f_.group; ++i) {
       const float f = ut_[(begin + i) * d + k];
       float* to = w.data() + (begin + i) * kLanes;
-      for (int64_t lane = 0; lane < kLanes; ++lane) to[lane] += f * e[lane];
+      for (int64_t h = 0; h < kLanes; h += 8)
+        vmath::Store(to + h, vmath::Load(to + h) + f * vmath::Load(e + h));
     }
   }
 
