@@ -139,14 +139,30 @@ LowRank FitLowRank(const Tensor& error, std::vector<float> h, int64_t rank,
 }
 
 double WeightedSquares(const Tensor& rows, const PackedB& h, const Threads& threads) {
-  constexpr int64_t kRows = 48;  // at a time
+  constexpr int64_t kRows = 48, kColumns = 64;  // at a time
+  constexpr int64_t kPanels = kColumns / PackedB::kWidth;
   const int64_t d = h.k(), n = rows.dim(0);
   const auto* x = rows.data<float>();
   std::vector<double> sums((n + kRows - 1) / kRows);
   threads.Each(sums.size(), [&](size_t block, size_t) {
     const int64_t first = static_cast<int64_t>(block) * kRows, count = std::min(kRows, n - first);
     std::vector<float> product(count * d);
-    Sgemm(x + first * d, d, count, h, product.data(), d, {}, {});
+    const float* segments[kRows];
+    // Of rows [begin, end) of H, added to what is there.
+    const auto add = [&](int64_t panel, int64_t begin, int64_t end) {
+      for (int64_t r = 0; r < count; ++r) segments[r] = x + (first + r) * d + begin;
+      const PackedB part =
+          PackedB::View(h.panel(0) + begin * PackedB::kWidth, end - begin, d, h.panel_stride());
+      SgemmBlock({segments, 1, end - begin}, count, part, panel,
+                 std::min(panel + kPanels, h.panels()), product.data(), d, {product.data(), d});
+    };
+    for (int64_t begin = 0; begin < d; begin += kColumns) {
+      const int64_t end = std::min(begin + kColumns, d), panel = begin / PackedB::kWidth;
+      if (end < d) add(panel, end, d);
+      for (int64_t r = 0; r < count; ++r)
+        for (int64_t i = begin; i < end; ++i) product[r * d + i] *= 2;  // H's other half
+      add(panel, begin, end);
+    }
     sums[block] = std::inner_product(product.begin(), product.end(), x + first * d, 0.0);
   });
   return std::accumulate(sums.begin(), sums.end(), 0.0);

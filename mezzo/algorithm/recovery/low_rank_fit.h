@@ -24,7 +24,8 @@ std::vector<float> Weighed(PathFit fit, std::vector<float> h);
 // outputs or inputs is lowered to that; an H of zeros counts as the unit matrix.
 LowRank FitLowRank(const Tensor& error, std::vector<float> h, int64_t rank, const Threads& threads);
 
-// sum over rows r of r^T H r, H packed.
+// sum over rows r of r^T H r, H symmetric and packed; only its lower half and blocks of 64 about
+// the diagonal are read.
 double WeightedSquares(const Tensor& rows, const PackedB& h, const Threads& threads);
 
 // B A, (outputs, inputs).
