@@ -317,6 +317,38 @@ TEST_P(LlmJobTest, IntegersRunAsTheyWereSimulated) {
   }
 }
 
+// What layers are calibrated on is what the decoder will give them.
+TEST_P(LlmJobTest, LayersSeeWhatTheDecoderMakes) {
+  const LanguageModel model = LanguageModel::Open(path());
+  for (const char* activations : {"float", "fp8", "int8"}) {
+    LlmJob job = Job("nf4i");
+    job.stored.activations = activations;
+    job.precisions = {{LinearLayers(model.Block(0))[0], LlmPrecision::kInt8},
+                      {LinearLayers(model.Block(1))[1], LlmPrecision::kFloat}};
+    if (job.stored.activations == "int8") job.rounding.format.fp8 = job.stored.format.fp8 = {};
+    job.recovery.ranks = {{LinearLayers(model.Block(1))[0], 2}};
+    QuantizeLanguageModel(model, job, out(activations));
+    const LanguageModel quantized = LanguageModel::Open(out(activations));
+    const auto windows = Windows(2, 40);
+    std::vector<Tensor> last;
+    const auto read = [&](const Node& layer, const Tensor& weight, const Hessian&) {
+      QuantizedLinear made{weight, {}};
+      if (auto codes =
+              ReadCodes(quantized.checkpoint(), layer.name, job.stored.format, weight.shape()))
+        made.matrix = *std::move(codes);
+      if (const auto path = quantized.paths().find(layer.name); path != quantized.paths().end())
+        made.path = path->second;
+      return made;
+    };
+    QuantizeBlocks(model, 0, EmbedWindows(quantized, windows, {}), job.stored, Threads(2),
+                   {read, [&](int64_t, const Graph&, const std::vector<Tensor>& x) { last = x; }});
+    for (size_t i = 0; i < windows.size(); ++i) {
+      Decoder decoder(quantized, {});
+      EXPECT_TRUE(SameBits(decoder.Read(windows[i]), last[i])) << activations;
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Families, LlmJobTest, testing::Values("llama", "qwen2", "gpt2"),
                          [](const auto& p) { return std::string(p.param); });
 

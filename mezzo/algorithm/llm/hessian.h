@@ -21,10 +21,12 @@ class Hessian {
   int64_t rows() const { return rows_; }
   float At(int64_t i, int64_t j) const { return i >= j ? sums_[i * depth_ + j] : At(j, i); }
   std::vector<float> Full(const Threads& threads) const;  // (depth, depth)
+  // (depth, depth), without what is above the diagonal but outside the blocks of 64 about it.
+  const float* sums() const { return sums_.data(); }
 
  private:
   int64_t depth_, rows_ = 0;
-  std::vector<float> sums_;  // the lower half
+  std::vector<float> sums_;
 };
 
 // For H with its rows and columns in the order `order` and `damping` times the mean of its diagonal

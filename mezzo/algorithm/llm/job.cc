@@ -23,7 +23,7 @@ class OutputNoise {
   OutputNoise(const Tensor& weight, const Hessian& h, const Threads& threads)
       : weight_(weight),
         threads_(threads),
-        h_(h.Full(threads).data(), h.depth(), h.depth(), h.depth(), 1, threads),
+        h_(h.sums(), h.depth(), h.depth(), h.depth(), 1, threads),
         power_(WeightedSquares(weight, h_, threads)) {}
 
   double Of(const Tensor& rounded) const {
@@ -64,7 +64,7 @@ class Writer {
     const int64_t first = Begin(x);
     if (first == 0) x = EmbedWindows(model_, job_.windows, job_.threads);
     QuantizeBlocks(
-        model_, first, std::move(x), job_.threads,
+        model_, first, std::move(x), job_.stored, job_.threads,
         {[&](const Node& node, const Tensor& w, const Hessian& h) { return Round(node, w, h); },
          [&](int64_t block, const Graph& graph, const std::vector<Tensor>& y) {
            WriteBlock(block, graph, y);
@@ -131,59 +131,56 @@ class Writer {
     return done;
   }
 
-  Tensor Round(const Node& node, const Tensor& weight, const Hessian& h) {
+  QuantizedLinear Round(const Node& node, const Tensor& weight, const Hessian& h) {
     LayerOutcome outcome{node.name};
-    const OutputNoise noise(weight, h, job_.threads);
-    const LlmPrecision precision = PrecisionOf(job_.precisions, node.name);
-    Tensor rounded = weight;
-    if (precision == LlmPrecision::kInt8) {
-      const RowCodes codes = RoundRows(weight);
-      rounded = codes.Dequantize();
-      folder_.Add(node.name, node.inputs[1], codes);
-    } else if (precision == LlmPrecision::kFourBits) {
-      try {
-        rounded = RoundFourBits(node, weight, h, noise, outcome.damping);
-      } catch (const UsageError& e) {
-        throw UsageError(Cat(model_.path(), ": layer ", node.name, ": ", e.what()));
+    QuantizedLinear made{weight, {}};
+    if (const LlmPrecision p = PrecisionOf(job_.precisions, node.name); p != LlmPrecision::kFloat) {
+      const OutputNoise noise(weight, h, job_.threads);
+      if (p == LlmPrecision::kInt8) {
+        RowCodes codes = RoundRows(weight);
+        outcome.error = noise.Of(codes.Dequantize());
+        made.matrix = std::move(codes);
+      } else {
+        try {
+          made = RoundFourBits(node, weight, h, noise, outcome);
+        } catch (const UsageError& e) {
+          throw UsageError(Cat(model_.path(), ": layer ", node.name, ": ", e.what()));
+        }
       }
     }
-    outcome.error = noise.Of(rounded);
+    folder_.Add(node.name, node.inputs[1], made.matrix);
+    if (made.path) paths_[node.name] = *made.path;
     outcomes_.push_back(outcome);
     if (job_.layer_done) job_.layer_done(outcome);
-    return rounded;
+    return made;
   }
 
-  // What the layer multiplies by in all: its codes, and its path if it gets one.
-  Tensor RoundFourBits(const Node& node, const Tensor& weight, const Hessian& h,
-                       const OutputNoise& noise, double& damping) {
+  // The codes, and the path if the layer gets one.
+  QuantizedLinear RoundFourBits(const Node& node, const Tensor& weight, const Hessian& h,
+                                const OutputNoise& noise, LayerOutcome& outcome) const {
     const LlmRecovery& r = job_.recovery;
     const auto own = r.ranks.find(node.name);
     const int64_t rank = own == r.ranks.end() ? r.rank : own->second;
     const std::vector<float> weighed =
         rank > 0 ? Weighed(r.fit, h.Full(job_.threads)) : std::vector<float>();
     Tensor left = weight;  // for the codes to stand for
-    GroupCodes best;
-    Tensor rounded;
-    double least = INFINITY;
+    QuantizedLinear best;
     for (int i = 0; i == 0 || (rank > 0 && i <= r.alternations); ++i) {
-      GroupCodes codes = RoundGroups(left, h, job_.rounding, job_.threads, &damping);
+      GroupCodes codes = RoundGroups(left, h, job_.rounding, job_.threads, &outcome.damping);
       Tensor all = codes.Dequantize();
-      LowRank path;
+      std::optional<LowRank> path;
       if (rank > 0) {
         path = RoundToBFloat16(FitLowRank(Difference(weight, all), weighed, rank, job_.threads));
-        const Tensor product = Product(path, job_.threads);
+        const Tensor product = Product(*path, job_.threads);
         left = Difference(weight, product);
         all = Sum(all, product);
       }
       const double error = noise.Of(all);
-      if (i > 0 && error >= least) break;
-      least = error;
-      best = std::move(codes);
-      rounded = std::move(all);
-      if (rank > 0) paths_[node.name] = std::move(path);
+      if (i > 0 && error >= outcome.error) break;
+      outcome.error = error;
+      best = {std::move(codes), std::move(path)};
     }
-    folder_.Add(node.name, node.inputs[1], best);
-    return rounded;
+    return best;
   }
 
   void WriteBlock(int64_t block, const Graph& graph, const std::vector<Tensor>& y) {

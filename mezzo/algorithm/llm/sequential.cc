@@ -5,6 +5,8 @@
 #include <set>
 #include <span>
 
+#include "mezzo/runtime/decoder/linear.h"
+
 namespace mezzo {
 
 std::vector<std::string> LinearLayers(const Graph& graph) {
@@ -62,58 +64,86 @@ namespace {
 // One block: its parts in turn, over all windows.
 class BlockRun {
  public:
-  BlockRun(Graph graph, std::vector<Tensor> x, const Threads& threads, const SequentialSteps& steps)
-      : graph_(std::move(graph)), threads_(threads), steps_(steps), live_(x.size()) {
+  BlockRun(const Graph& graph, std::vector<Tensor> x, const LlmQuantization& q,
+           const Threads& threads, const SequentialSteps& steps)
+      : graph_(graph), q_(q), threads_(threads), steps_(steps), live_(x.size()) {
     for (size_t i = 0; i < x.size(); ++i) live_[i] = BlockInputs(x[i]);
   }
 
   std::vector<Tensor> Run() {
     std::vector<Graph> parts = CutBefore(graph_, LinearLayers(graph_));
+    std::vector<Linear> linears;
     for (size_t i = 0; i < parts.size(); ++i) {
-      RunPart(parts[i], std::span(parts).subspan(i + 1));
-      if (i + 1 < parts.size()) QuantizeLayers(parts[i + 1]);
+      RunPart(parts[i], linears, std::span(parts).subspan(i + 1));
+      if (i + 1 < parts.size()) linears = QuantizeLayers(parts[i + 1]);
     }
     std::vector<Tensor> y;
     for (TensorMap& values : live_) y.push_back(values.at(graph_.outputs[0].name));
     return y;
   }
-  const Graph& graph() const { return graph_; }
 
  private:
+  // A quantized layer in place of its node.
+  struct Linear {
+    std::string in, out;
+    JoinedLinears run;
+
+    Tensor Run(const Tensor& x) const {
+      Tensor y(DType::kFloat32, {x.dim(0), run.outputs()});
+      run.Run(x.data<float>(), x.dim(0), y.data<float>(), {});
+      return y;
+    }
+  };
+
   // Afterwards only what later parts read is kept.
-  void RunPart(const Graph& part, std::span<const Graph> later) {
+  void RunPart(const Graph& part, const std::vector<Linear>& linears,
+               std::span<const Graph> later) {
     std::set<std::string> read{graph_.outputs[0].name};
     for (const Graph& g : later)
       for (const ValueInfo& in : g.inputs) read.insert(in.name);
     const Session session(part, {});
     threads_.Each(live_.size(), [&](size_t i, size_t) {
       TensorMap inputs;
-      for (const ValueInfo& in : part.inputs) inputs[in.name] = live_[i].at(in.name);
+      for (const Linear& l : linears) inputs[l.out] = l.Run(live_[i].at(l.in));
+      for (const ValueInfo& in : part.inputs)
+        if (!inputs.contains(in.name)) inputs[in.name] = live_[i].at(in.name);
       const std::vector<Tensor> made = session.Run(inputs);
       for (size_t k = 0; k < made.size(); ++k) live_[i][part.outputs[k].name] = made[k];
       std::erase_if(live_[i], [&](const auto& v) { return !read.contains(v.first); });
     });
   }
 
-  // Layers that read the same value share its Hessian.
-  void QuantizeLayers(Graph& part) {
-    std::map<std::string, std::vector<const Node*>> readers;
-    for (const std::string& name : LinearLayers(part))
-      for (const Node& node : part.nodes)
-        if (node.name == name) readers[node.inputs[0]].push_back(&node);
-    for (const auto& [value, layers] : readers) {
-      if (!live_[0].contains(value)) continue;
-      Hessian h(live_[0].at(value).dim(1));
-      for (const TensorMap& values : live_) h.Add(values.at(value), threads_);
-      for (const Node* layer : layers) {
-        Tensor& weight = part.initializers.at(layer->inputs[1]);
-        weight = steps_.quantize(*layer, weight, h);
-        graph_.initializers.at(layer->inputs[1]) = weight;
-      }
-    }
+  // Takes the layers out of the part. Those that read the same value share its Hessian.
+  std::vector<Linear> QuantizeLayers(Graph& part) {
+    std::vector<Linear> linears;
+    std::map<std::string, Hessian> read;
+    const std::vector<std::string> layers = LinearLayers(part);
+    std::erase_if(part.nodes, [&](const Node& node) {
+      if (std::find(layers.begin(), layers.end(), node.name) == layers.end()) return false;
+      const std::string &in = node.inputs[0], &out = node.outputs[0];
+      if (!read.contains(in)) read.emplace(in, HessianOf(in));
+      linears.push_back({in, out, Quantize(part, node, read.at(in))});
+      part.inputs.push_back({out, DType::kFloat32, {}, {}, false});
+      return true;
+    });
+    return linears;
   }
 
-  Graph graph_;
+  Hessian HessianOf(const std::string& value) const {
+    Hessian h(live_[0].at(value).dim(1));
+    for (const TensorMap& values : live_) h.Add(values.at(value), threads_);
+    return h;
+  }
+
+  JoinedLinears Quantize(const Graph& part, const Node& layer, const Hessian& h) const {
+    QuantizedLinear made = steps_.quantize(layer, part.initializers.at(layer.inputs[1]), h);
+    JoinedLinears::Weights w{std::move(made.matrix), {}, made.path ? &*made.path : nullptr};
+    if (layer.inputs.size() > 2) w.bias = part.initializers.at(layer.inputs[2]);
+    return {{std::move(w)}, h.depth(), &q_, threads_};
+  }
+
+  const Graph& graph_;
+  const LlmQuantization& q_;
   const Threads& threads_;
   const SequentialSteps& steps_;
   std::vector<TensorMap> live_;  // by window
@@ -122,11 +152,12 @@ class BlockRun {
 }  // namespace
 
 void QuantizeBlocks(const LanguageModel& model, int64_t first, std::vector<Tensor> x,
-                    const Threads& threads, const SequentialSteps& steps) {
+                    const LlmQuantization& q, const Threads& threads,
+                    const SequentialSteps& steps) {
   for (int64_t block = first; block < model.config().layers; ++block) {
-    BlockRun run(model.Block(block), std::move(x), threads, steps);
-    x = run.Run();
-    if (steps.done) steps.done(block, run.graph(), x);
+    const Graph graph = model.Block(block);
+    x = BlockRun(graph, std::move(x), q, threads, steps).Run();
+    if (steps.done) steps.done(block, graph, x);
   }
 }
 

@@ -1,13 +1,17 @@
 // A language model quantized block by block, linear layer by linear layer: each sees what its
-// quantized predecessors make. A block's weights and the hidden states are in memory at a time.
+// quantized predecessors make, in the arithmetic that the decoder runs them in. A block's weights
+// and the hidden states are in memory at a time.
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "mezzo/algorithm/llm/hessian.h"
+#include "mezzo/import/llm/quantized.h"
 #include "mezzo/runtime/language.h"
+#include "mezzo/tensor/low_rank.h"
 
 namespace mezzo {
 
@@ -21,15 +25,22 @@ std::vector<Graph> CutBefore(const Graph& graph, const std::vector<std::string>&
 // are none.
 std::vector<std::string> LinearLayers(const Graph& graph);
 
+struct QuantizedLinear {
+  StoredMatrix matrix;
+  std::optional<LowRank> path;
+};
+
 struct SequentialSteps {
-  // What the layer's weight is to be, given what it is (outputs, inputs) and what it reads.
-  std::function<Tensor(const Node& layer, const Tensor& weight, const Hessian& h)> quantize;
-  // After each block, with its quantized graph and what the windows have become.
+  // What the layer is to be, given its weight (outputs, inputs) and what it reads.
+  std::function<QuantizedLinear(const Node& layer, const Tensor& weight, const Hessian& h)>
+      quantize;
+  // After each block, with its graph as it was and what the windows have become.
   std::function<void(int64_t block, const Graph& graph, const std::vector<Tensor>& x)> done;
 };
 
-// `x` is what block `first` reads, by window: EmbedWindows or what `done` got for the block before.
+// `x` is what block `first` reads, by window: EmbedWindows or what `done` got for the block before;
+// `q` says what the quantized layers read.
 void QuantizeBlocks(const LanguageModel& model, int64_t first, std::vector<Tensor> x,
-                    const Threads& threads, const SequentialSteps& steps);
+                    const LlmQuantization& q, const Threads& threads, const SequentialSteps& steps);
 
 }  // namespace mezzo

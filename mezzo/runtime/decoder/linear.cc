@@ -7,55 +7,80 @@
 
 namespace mezzo {
 
+namespace {
+
+std::vector<JoinedLinears::Weights> Read(const LanguageModel& model, int64_t layer,
+                                         const std::vector<JoinedLinears::Part>& parts,
+                                         int64_t inputs) {
+  std::vector<JoinedLinears::Weights> all;
+  for (const auto& [module, outputs] : parts) {
+    const Shape shape{outputs, inputs};
+    auto& w = all.emplace_back(JoinedLinears::Weights{model.ReadMatrix(module, layer, shape)});
+    if (layer < 0) continue;
+    if (const std::string bias = module + ".bias"; model.Holds(bias, layer))
+      w.bias = model.ReadVector(bias, layer, outputs);
+    w.path = model.Path(module, layer, shape);
+  }
+  return all;
+}
+
+}  // namespace
+
 JoinedLinears::JoinedLinears(const LanguageModel& model, int64_t layer,
                              const std::vector<Part>& parts, int64_t inputs, const Threads& threads)
+    : JoinedLinears(
+          Read(model, layer, parts, inputs), inputs,
+          layer >= 0 && model.config().quantization ? &*model.config().quantization : nullptr,
+          threads) {}
+
+JoinedLinears::JoinedLinears(const std::vector<Weights>& layers, int64_t inputs,
+                             const LlmQuantization* q, const Threads& threads)
     : inputs_(inputs) {
-  if (const auto& q = model.config().quantization; q && layer >= 0) {
+  if (q) {
     activations_ = q->activations;
     activation_group_ = q->activation_group > 0 ? q->activation_group : inputs;
     group_ = std::gcd(q->format.group, activation_group_);
   }
-  for (const Part& part : parts) {
-    layers_.push_back(Read(model, layer, part, threads));
-    outputs_ += part.outputs;
+  for (const Weights& w : layers) {
+    layers_.push_back(Pack(w, threads));
+    outputs_ += layers_.back().outputs;
   }
-  ReadPaths(model, layer, parts, threads);
+  PackPaths(layers, threads);
 }
 
-void JoinedLinears::ReadPaths(const LanguageModel& model, int64_t layer,
-                              const std::vector<Part>& parts, const Threads& threads) {
+void JoinedLinears::PackPaths(const std::vector<Weights>& layers, const Threads& threads) {
   std::vector<float> a;
-  for (size_t i = 0; i < parts.size(); ++i) {
-    const LowRank* path =
-        layer < 0 ? nullptr : model.Path(parts[i].module, layer, {parts[i].outputs, inputs_});
+  for (size_t i = 0; i < layers.size(); ++i) {
+    const LowRank* path = layers[i].path;
     if (!path) continue;
     const int64_t rank = path->rank();
     layers_[i].path = ranks_;
     layers_[i].rank = rank;
-    layers_[i].b = PackedB(path->b.data<float>(), rank, parts[i].outputs, 1, rank, threads);
+    layers_[i].b = PackedB(path->b.data<float>(), rank, layers_[i].outputs, 1, rank, threads);
     a.insert(a.end(), path->a.data<float>(), path->a.data<float>() + path->a.numel());
     ranks_ += rank;
   }
   if (ranks_ > 0) paths_ = PackedB(a.data(), inputs_, ranks_, 1, inputs_, threads);
 }
 
-JoinedLinears::Layer JoinedLinears::Read(const LanguageModel& model, int64_t layer,
-                                         const Part& part, const Threads& threads) {
+JoinedLinears::Layer JoinedLinears::Pack(const Weights& w, const Threads& threads) const {
   Layer made{{}, {}, outputs_};
-  if (const std::string bias = part.module + ".bias"; layer >= 0 && model.Holds(bias, layer)) {
-    const Tensor b = model.ReadVector(bias, layer, part.outputs);
-    made.bias.assign(b.span<float>().begin(), b.span<float>().end());
+  if (w.bias.numel() > 0) {
+    const auto bias = w.bias.span<float>();
+    made.bias.assign(bias.begin(), bias.end());
   }
-  const auto matrix = model.ReadMatrix(part.module, layer, {part.outputs, inputs_});
-  if (const auto* groups = std::get_if<GroupCodes>(&matrix)) {
+  if (const auto* groups = std::get_if<GroupCodes>(&w.matrix)) {
+    made.outputs = groups->rows;
     made.integers =
         activations_ == "int8" && group_ % 8 == 0 && PackedGroups::HasIntegers(groups->format);
     made.weights = PackedGroups(*groups, made.integers ? group_ : 0);
-  } else if (const auto* rows = std::get_if<RowCodes>(&matrix)) {
+  } else if (const auto* rows = std::get_if<RowCodes>(&w.matrix)) {
+    made.outputs = rows->rows;
     made.weights = PackedRows(*rows, threads);
   } else {
-    const auto* w = std::get<Tensor>(matrix).data<float>();
-    made.weights = PackedB(w, inputs_, part.outputs, 1, inputs_, threads);
+    const auto& matrix = std::get<Tensor>(w.matrix);
+    made.outputs = matrix.dim(0);
+    made.weights = PackedB(matrix.data<float>(), inputs_, made.outputs, 1, inputs_, threads);
   }
   return made;
 }

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "mezzo/import/llm/model.h"
+#include "mezzo/import/llm/quantized.h"
 #include "mezzo/kernels/group_gemm/group_gemm.h"
 #include "mezzo/kernels/row_gemm/row_gemm.h"
 #include "mezzo/kernels/sgemm/sgemm.h"
@@ -31,9 +32,17 @@ class JoinedLinears {
     std::string module;
     int64_t outputs;
   };
+  struct Weights {
+    StoredMatrix matrix;            // (outputs, inputs)
+    Tensor bias;                    // (outputs), or none
+    const LowRank* path = nullptr;  // or none
+  };
   JoinedLinears() = default;
   JoinedLinears(const LanguageModel& model, int64_t layer, const std::vector<Part>& parts,
                 int64_t inputs, const Threads& threads = {});
+  // Of layers at hand. `q` says what they read; null: float.
+  JoinedLinears(const std::vector<Weights>& layers, int64_t inputs, const LlmQuantization* q,
+                const Threads& threads = {});
 
   int64_t inputs() const { return inputs_; }
   int64_t outputs() const { return outputs_; }
@@ -48,15 +57,15 @@ class JoinedLinears {
  private:
   struct Layer {
     std::variant<PackedGroups, PackedRows, PackedB> weights;
-    std::vector<float> bias;     // or none
-    int64_t first;               // of its outputs
+    std::vector<float> bias;  // or none
+    int64_t first;            // of its outputs
+    int64_t outputs = 0;
     bool integers = false;       // a GroupGemm
     PackedB b;                   // of its path, if rank > 0
     int64_t rank = 0, path = 0;  // rows of paths_, and the first
   };
-  Layer Read(const LanguageModel& model, int64_t layer, const Part& part, const Threads& threads);
-  void ReadPaths(const LanguageModel& model, int64_t layer, const std::vector<Part>& parts,
-                 const Threads& threads);
+  Layer Pack(const Weights& w, const Threads& threads) const;
+  void PackPaths(const std::vector<Weights>& layers, const Threads& threads);
   // The activations that float products read: x, or what 8 bits leave of it in `rounded`.
   const float* Rounded(const float* x, int64_t tokens, std::vector<float>& rounded,
                        const Threads& threads) const;
