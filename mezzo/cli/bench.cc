@@ -23,7 +23,7 @@ struct Options {
   int runs = 0;        // 0: 30, of language models 5
   double seconds = 0;  // if > 0: runs for so long, 5 at least
   int64_t prompt = 512, tokens = 64, depth = 0;
-  std::string kv = "float";
+  std::string kv = "auto";
   bool layers = false, json = false, reference = false;
 
   bool by_layer() const { return layers || !report.empty(); }
@@ -171,7 +171,9 @@ void AddBench(CLI::App& app) {
   cmd->add_option("--depth", o->depth, "Language models: positions before the tokens made")
       ->capture_default_str()
       ->check(CLI::NonNegativeNumber);
-  cmd->add_option("--kv", o->kv, "Language models: keep keys and values in float, int8 or fp8")
+  cmd->add_option("--kv", o->kv,
+                  "Language models: keep keys and values in float, int16, int8 or fp8 (auto: int16 "
+                  "if the model is quantized)")
       ->capture_default_str();
   cmd->add_flag("--layers", o->layers,
                 "Networks: time, work and share of the machine's peak of each node");

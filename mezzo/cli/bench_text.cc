@@ -47,7 +47,7 @@ void BenchText(const BenchTextOptions& o, bool json) {
   const LanguageModel model = LanguageModel::Open(o.model);
   const Threads threads(o.threads);
   const Stopwatch loading;
-  Decoder decoder(model, {o.prompt + o.tokens, ParseKvFormat(o.kv), threads});
+  Decoder decoder(model, {o.prompt + o.tokens, KvFormatFor(model, o.kv), threads});
   const double load = loading.Seconds();
   const Times times = Measure(decoder, o, model.config().vocabulary);
   const double prompt = static_cast<double>(o.prompt) / Median(times.prompt);

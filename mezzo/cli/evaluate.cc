@@ -11,7 +11,7 @@ namespace mezzo {
 namespace {
 
 struct Options {
-  std::string model, reference, kv = "float";
+  std::string model, reference, kv = "auto";
   DataOptions data;
   ThreadOptions threads;
   size_t samples = 0, context = 512, windows = 0;
@@ -66,7 +66,9 @@ void AddEvaluate(CLI::App& app) {
       ->capture_default_str();
   cmd->add_option("--windows", o->windows, "Language models: use the first so many (0: all)")
       ->capture_default_str();
-  cmd->add_option("--kv", o->kv, "Language models: keep keys and values in float, int8 or fp8")
+  cmd->add_option("--kv", o->kv,
+                  "Language models: keep keys and values in float, int16, int8 or fp8 (auto: int16 "
+                  "if the model is quantized)")
       ->capture_default_str();
   cmd->add_flag("--json", o->json);
   cmd->callback([o] { Run(*o); });

@@ -62,7 +62,7 @@ void EvaluateText(const TextOptions& o) {
   if (!o.reference.empty()) reference = LanguageModel::Open(o.reference);
   const auto windows = WindowsOf(TokenizerOf(o.model), ReadFile(o.text), o.context, o.windows);
   const Threads threads(o.threads);
-  const ReadOptions ours{threads, ParseKvFormat(o.kv)}, plain{threads};
+  const ReadOptions ours{threads, KvFormatFor(model, o.kv)}, plain{threads};
   Progress progress("evaluating", ReadSteps(model, windows, ours) +
                                       (reference ? ReadSteps(*reference, windows, plain) : 0));
   const auto step = [&] { progress.Step(); };

@@ -10,7 +10,7 @@
 namespace mezzo {
 
 struct TextOptions {
-  std::string model, reference, text, kv = "float";
+  std::string model, reference, text, kv = "auto";
   size_t context = 512, windows = 0, threads = 0;
   bool json = false;
 };

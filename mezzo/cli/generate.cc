@@ -15,7 +15,7 @@ namespace mezzo {
 namespace {
 
 struct Options {
-  std::string model, prompt, system, chat = "auto", kv = "float";
+  std::string model, prompt, system, chat = "auto", kv = "auto";
   int64_t tokens = 128, context = 0;
   SamplerOptions sampler;
   ThreadOptions threads;
@@ -60,7 +60,7 @@ void Run(const Options& o) {
   Require(static_cast<int64_t>(prompt.size()) < context, "the prompt has ", prompt.size(),
           " tokens, and the context ", context);
   Sampler sampler(o.sampler);
-  Decoder decoder(model, {context, ParseKvFormat(o.kv), Threads(o.threads.threads)});
+  Decoder decoder(model, {context, KvFormatFor(model, o.kv), Threads(o.threads.threads)});
   TokenStream stream(tokenizer);
   const std::set<int32_t> ends = Ends(tokenizer);
   const Stopwatch reading;
@@ -107,7 +107,9 @@ void AddGenerate(CLI::App& app) {
   cmd->add_option("--seed", o->sampler.seed)->capture_default_str();
   cmd->add_option("--context", o->context, "Positions to have room for (default: as needed)")
       ->check(CLI::NonNegativeNumber);
-  cmd->add_option("--kv", o->kv, "Keep keys and values in float, int8 or fp8")
+  cmd->add_option("--kv", o->kv,
+                  "Keep keys and values in float, int16, int8 or fp8 (auto: int16 if the model is "
+                  "quantized)")
       ->capture_default_str();
   o->threads.Add(*cmd);
   cmd->add_flag("--quiet", o->quiet, "Nothing on standard error");

@@ -21,9 +21,10 @@ int64_t Padded(int64_t n) { return (n + kPanel - 1) / kPanel * kPanel; }
 }  // namespace
 
 KvFormat ParseKvFormat(std::string_view name) {
+  if (name == "int16") return KvFormat::kInt16;
   if (name == "int8") return KvFormat::kInt8;
   if (name == "fp8") return KvFormat::kFp8;
-  Require(name == "float", "keys and values in '", name, "', needs float, int8 or fp8");
+  Require(name == "float", "keys and values in '", name, "', needs float, int16, int8 or fp8");
   return KvFormat::kFloat;
 }
 
@@ -34,7 +35,7 @@ KvCache::KvCache(const AttentionShape& shape, int64_t capacity, KvFormat format)
     if (format == KvFormat::kFloat) {
       p->floats = Tensor::Zeros(DType::kFloat32, all);
     } else {
-      p->codes = Tensor::Zeros(DType::kUInt8, all);
+      p->codes = Tensor::Zeros(format == KvFormat::kInt16 ? DType::kInt16 : DType::kUInt8, all);
       p->scales.resize(shape.kv_heads * capacity_);
     }
   }
@@ -42,7 +43,8 @@ KvCache::KvCache(const AttentionShape& shape, int64_t capacity, KvFormat format)
 
 int64_t KvCache::BytesPerPosition(const AttentionShape& shape, KvFormat format) {
   const int64_t width = Padded(shape.head_size);
-  return 2 * shape.kv_heads * (format == KvFormat::kFloat ? 4 * width : width + 4);
+  if (format == KvFormat::kFloat) return 2 * shape.kv_heads * 4 * width;
+  return 2 * shape.kv_heads * ((format == KvFormat::kInt16 ? 2 : 1) * width + 4);
 }
 
 // Keys: panels of 16 positions, in them channel by channel. Values: panels of 16 channels, in them
@@ -54,6 +56,7 @@ int64_t KvCache::At(int64_t position, int64_t channel, bool keys) const {
 
 void KvCache::StoreHead(Panels& p, int64_t head, int64_t position, const float* x,
                         bool keys) const {
+  if (format_ == KvFormat::kInt16) return StoreWide(p, head, position, x, keys);
   const int64_t begin = head * capacity_ * width_;
   if (format_ == KvFormat::kFloat) {
     float* to = p.floats.data<float>() + begin;
@@ -141,13 +144,14 @@ void KvCache::AttendBlock(const float* q, int64_t q_stride, int64_t first, int64
 
 void KvCache::Attend(const float* q, int64_t q_stride, int64_t first, int64_t tokens, float* y,
                      int64_t y_stride, const Threads& threads) const {
+  const auto attend = format_ == KvFormat::kInt16 ? &KvCache::AttendWide : &KvCache::AttendBlock;
   const int64_t blocks = (tokens + kTokens - 1) / kTokens;
   threads.Each(shape_.kv_heads * blocks, [&](size_t job, size_t) {
     // The last block first, which has most to do.
     const int64_t block = blocks - 1 - static_cast<int64_t>(job) / shape_.kv_heads;
     const int64_t begin = block * kTokens, count = std::min(kTokens, tokens - begin);
-    AttendBlock(q + begin * q_stride, q_stride, first + begin, count,
-                static_cast<int64_t>(job) % shape_.kv_heads, y + begin * y_stride, y_stride);
+    (this->*attend)(q + begin * q_stride, q_stride, first + begin, count,
+                    static_cast<int64_t>(job) % shape_.kv_heads, y + begin * y_stride, y_stride);
   });
 }
 

@@ -4,7 +4,8 @@
 //
 // Every score is one chain of fused multiply-adds over the channels, every output one over the
 // positions, as in the operator Attention (runtime/ops/attention.cc): the same bits, for any number
-// of threads and however the positions were cut into calls.
+// of threads and however the positions were cut into calls. With kInt16 both are sums of integers
+// (kv_cache_wide.cc), on every instruction set the same.
 #pragma once
 
 #include <cstdint>
@@ -16,10 +17,12 @@
 
 namespace mezzo {
 
-// How keys and values are kept: as they are, or in 8 bits with a scale for each position and head,
-// largest magnitude / 127 (int8) or / 448 (FP8 E4M3FN).
-enum class KvFormat : uint8_t { kFloat, kInt8, kFp8 };
-// "float", "int8", "fp8"; throws UsageError for others.
+// How keys and values are kept: as they are, or as codes with a scale for each position and head,
+// largest magnitude / 127 (int8) or / 448 (FP8 E4M3FN); in int16 keys have 2^15.5 / sqrt(head size)
+// codes to each side, so that sums fit int32, and values 8191. Queries and probabilities are
+// rounded likewise then.
+enum class KvFormat : uint8_t { kFloat, kInt16, kInt8, kFp8 };
+// "float", "int16", "int8", "fp8"; throws UsageError for others.
 KvFormat ParseKvFormat(std::string_view name);
 
 struct AttentionShape {
@@ -53,6 +56,11 @@ class KvCache {
   const float* HeadFloats(const Panels& panels, int64_t head, int64_t positions, bool keys,
                           Tensor& scratch) const;
   int64_t At(int64_t position, int64_t channel, bool keys) const;
+  // The same of int16 codes: pairs of channels, or of positions, side by side (wide_product.h).
+  int64_t WideAt(int64_t position, int64_t channel, bool keys) const;
+  void StoreWide(Panels& panels, int64_t head, int64_t position, const float* x, bool keys) const;
+  void AttendWide(const float* q, int64_t q_stride, int64_t first, int64_t tokens, int64_t kv_head,
+                  float* y, int64_t y_stride) const;
   void AttendBlock(const float* q, int64_t q_stride, int64_t first, int64_t tokens, int64_t kv_head,
                    float* y, int64_t y_stride) const;
 

@@ -14,6 +14,11 @@ MEZZO_INLINE inline void DotAvx512(__m512i& acc, __m512i x, __m512i w) {
   asm("vpdpbusd %[w], %[x], %[acc]" : [acc] "+v"(acc) : [x] "v"(x), [w] "v"(w));
 }
 
+// acc += for each int32 the two products of int16 codes.
+MEZZO_INLINE inline void DotPairsAvx512(__m512i& acc, __m512i x, __m512i w) {
+  asm("vpdpwssd %[w], %[x], %[acc]" : [acc] "+v"(acc) : [x] "v"(x), [w] "v"(w));
+}
+
 // Four bytes, repeated. Written out, as in BroadcastAvx2.
 MEZZO_INLINE inline __m512i BroadcastAvx512(const void* bytes) {
   __m512i four;

@@ -1,37 +1,16 @@
 #include "mezzo/kernels/row_gemm/row_gemm.h"
 
-#include <immintrin.h>
-
 #include <algorithm>
-#include <cfloat>
 #include <cmath>
-#include <cstring>
 
 #include "mezzo/base/cpu.h"
 #include "mezzo/kernels/row_gemm/row_lines.h"
-#include "mezzo/kernels/vmath/vmath.h"
+#include "mezzo/kernels/wide_codes.h"
 
 namespace mezzo {
 namespace {
 
 constexpr int64_t kGroup = PackedRows::kGroup;
-
-// Codes of n values; returns their scale.
-float RoundTo(const float* x, int64_t n, int16_t* codes) {
-  const float largest = vmath::LargestMagnitude(x, n) / 32767;
-  const float scale = largest < FLT_MIN ? FLT_MIN : largest;  // NaN stays
-  const auto round = [&](vmath::F8 v) {
-    const __m256i c = _mm256_cvtps_epi32(v / scale);
-    return _mm_packs_epi32(_mm256_castsi256_si128(c), _mm256_extracti128_si256(c, 1));
-  };
-  int64_t k = 0;
-  for (; k + 8 <= n; k += 8)
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(codes + k), round(vmath::Load(x + k)));
-  const auto left = static_cast<size_t>(n - k);
-  const __m128i last = round(vmath::LoadPart(x + k, left));
-  std::memcpy(codes + k, &last, left * sizeof(int16_t));
-  return scale;
-}
 
 }  // namespace
 
@@ -40,10 +19,12 @@ WideCodes::WideCodes(const float* x, int64_t x_stride, int64_t tokens, const Pac
     : tokens(tokens), groups(w.groups()), codes(tokens * groups * kGroup), scales(tokens * groups) {
   threads.For(tokens, 1 + 8192 / w.depth(), [&](size_t begin, size_t end) {
     for (auto t = static_cast<int64_t>(begin); t < static_cast<int64_t>(end); ++t)
-      for (int64_t g = 0; g < groups; ++g)
-        scales[t * groups + g] =
-            RoundTo(x + t * x_stride + g * kGroup, std::min(kGroup, w.depth() - g * kGroup),
-                    codes.data() + (t * groups + g) * kGroup);
+      for (int64_t g = 0; g < groups; ++g) {
+        const float* from = x + t * x_stride + g * kGroup;
+        const int64_t n = std::min(kGroup, w.depth() - g * kGroup);
+        const float scale = scales[t * groups + g] = WideScale(from, n, 32767);
+        RoundWide(from, n, scale, codes.data() + (t * groups + g) * kGroup);
+      }
   });
 }
 

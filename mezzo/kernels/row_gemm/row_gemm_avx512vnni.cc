@@ -11,11 +11,6 @@ namespace {
 constexpr int64_t kRows = PackedRows::kRows, kGroup = PackedRows::kGroup;
 constexpr int kTokens = 6, kPanels = 2;
 
-// sum += for each int32 the two products of codes; written out as DotAvx512 is.
-MEZZO_INLINE inline void DotPairs(__m512i& sum, __m512i x, __m512i w) {
-  asm("vpdpwssd %[w], %[x], %[sum]" : [sum] "+v"(sum) : [x] "v"(x), [w] "v"(w));
-}
-
 // V panels by T tokens.
 template <int V, int T>
 void Tile(const WideCodes& x, const PackedRows& w, int64_t panel, int64_t token, float* y,
@@ -44,7 +39,7 @@ void Tile(const WideCodes& x, const PackedRows& w, int64_t panel, int64_t token,
       });
       Unrolled<T>([&](auto t) MEZZO_INLINE {
         const __m512i two = BroadcastAvx512(codes + t * row);
-        Unrolled<V>([&](auto v) MEZZO_INLINE { DotPairs(sum[t][v], two, u[v]); });
+        Unrolled<V>([&](auto v) MEZZO_INLINE { DotPairsAvx512(sum[t][v], two, u[v]); });
       });
     }
     Unrolled<T>([&](auto t) MEZZO_INLINE {

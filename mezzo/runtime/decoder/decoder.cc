@@ -14,6 +14,11 @@ constexpr int64_t kChunk = 256;  // tokens that go through the blocks together
 
 }  // namespace
 
+KvFormat KvFormatFor(const LanguageModel& model, const std::string& name) {
+  if (name != "auto") return ParseKvFormat(name);
+  return model.config().quantization ? KvFormat::kInt16 : KvFormat::kFloat;
+}
+
 Decoder::Decoder(const LanguageModel& model, const DecoderOptions& options)
     : model_(model),
       c_(model.config()),

@@ -19,6 +19,10 @@ struct DecoderOptions {
   Threads threads;
 };
 
+// "auto": int16 for a quantized model, float for others; else what the name says. Throws UsageError
+// for other names.
+KvFormat KvFormatFor(const LanguageModel& model, const std::string& name);
+
 class Decoder {
  public:
   // Keeps a reference to the model. Throws UsageError for a context longer than the model's, and

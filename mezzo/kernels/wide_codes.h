@@ -1,0 +1,35 @@
+// Floats as int16 codes times a scale.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cfloat>
+#include <cstdint>
+#include <cstring>
+
+#include "mezzo/kernels/vmath/vmath.h"
+
+namespace mezzo {
+
+// The scale that brings the largest of n magnitudes to code `top`; FLT_MIN for zeros, NaN if one
+// is.
+inline float WideScale(const float* x, int64_t n, float top) {
+  const float scale = vmath::LargestMagnitude(x, n) / top;
+  return scale < FLT_MIN ? FLT_MIN : scale;
+}
+
+// codes[i] = x[i] / scale, rounded to nearest even and cut off at int16's ends; -32768 for NaN.
+inline void RoundWide(const float* x, int64_t n, float scale, int16_t* codes) {
+  const auto round = [&](vmath::F8 v) {
+    const __m256i c = _mm256_cvtps_epi32(v / scale);
+    return _mm_packs_epi32(_mm256_castsi256_si128(c), _mm256_extracti128_si256(c, 1));
+  };
+  int64_t k = 0;
+  for (; k + 8 <= n; k += 8)
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(codes + k), round(vmath::Load(x + k)));
+  const auto left = static_cast<size_t>(n - k);
+  const __m128i last = round(vmath::LoadPart(x + k, left));
+  std::memcpy(codes + k, &last, left * sizeof(int16_t));
+}
+
+}  // namespace mezzo
