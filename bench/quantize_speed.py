@@ -1,9 +1,10 @@
 """`mezzo quantize` of a language model beside the same algorithm in PyTorch: time, memory, and the noise both leave.
 
-    python bench/quantize_speed.py MODEL TEXT OUT [--codes int4] [--mezzo build/mezzo] [--threads 2]
+    python bench/quantize_speed.py MODEL TEXT OUT [--scheme w4a8-int8] [--mezzo build/mezzo] [--threads 2]
 
 MODEL is a Hugging Face folder of a Llama. Both take its blocks in turn through GPTQ with group-aware reordering and a
-search of scales, calibrated on the first windows of TEXT, and write packed codes. Equal noise (a layer's share of its
+search of scales, calibrated on the first windows of TEXT, and write packed codes; layers behind quantized ones see
+activations as the scheme has them, float or int8 for each token and group. Equal noise (a layer's share of its
 outputs' power, mean over layers) tells that they did the same. Needs torch, safetensors, tokenizers and numpy.
 
 Where other work runs too, set OMP_WAIT_POLICY=passive: else PyTorch's threads spend CPU seconds on waiting.
@@ -133,6 +134,14 @@ class Llama:
         with safe_open(self.files[name], "pt") as f:  # mapped no longer than it is read
             return f.get_tensor(name).to(torch.float32, copy=True)
 
+    def seen(self, x):
+        """What products read."""
+        if self.o.scheme == "w4a16":
+            return x
+        t = x.unflatten(1, (-1, self.o.group_size))
+        scale = (torch.linalg.vector_norm(t, torch.inf, 2, keepdim=True) / 127).clamp_(min=torch.finfo().tiny)
+        return (t / scale).round_().mul_(scale).flatten(1)
+
     def quantize(self, prefix, layers, x):
         """Rounded weights, stacked, of layers that read x (rows, inputs); self.out takes what is to be written."""
         group, names = self.o.group_size, [prefix + layer for layer in layers]
@@ -179,17 +188,17 @@ class Llama:
             y = self.norm(prefix + "input_layernorm.weight", x)
         w = self.quantize(prefix, ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"], y)
         with phase(forward):
-            y = self.attention(y @ w.T)
+            y = self.attention(self.seen(y) @ w.T)
         w = self.quantize(prefix, ["self_attn.o_proj"], y)
         with phase(forward):
-            y = self.norm(prefix + "post_attention_layernorm.weight", x.addmm_(y, w.T))
+            y = self.norm(prefix + "post_attention_layernorm.weight", x.addmm_(self.seen(y), w.T))
         w = self.quantize(prefix, ["mlp.gate_proj", "mlp.up_proj"], y)
         with phase(forward):
-            gate, up = w.chunk(2)
+            y, (gate, up) = self.seen(y), w.chunk(2)
             y = F.silu(y @ gate.T, inplace=True).mul_(y @ up.T)
         w = self.quantize(prefix, ["mlp.down_proj"], y)
         with phase(forward):
-            x.addmm_(y, w.T)
+            x.addmm_(self.seen(y), w.T)
         save_file({name: t.contiguous() for name, t in self.out.items()}, self.o.out / f"block-{i}.safetensors")
 
     def run(self):
@@ -221,6 +230,7 @@ def main():
     for name in ("model", "text", "out"):
         parser.add_argument(name, type=pathlib.Path)
     parser.add_argument("--codes", choices=VALUES, default="int4")
+    parser.add_argument("--scheme", choices=["w4a16", "w4a8-int8"], default="w4a8-int8")
     parser.add_argument("--mezzo", type=pathlib.Path, default=HERE.parent / "build/mezzo")
     parser.add_argument("--damping", type=float, default=0.01)
     for name, value in {"threads": 2, "windows": 20, "context": 512, "group-size": 64}.items():
@@ -236,9 +246,9 @@ def main():
         return
     o.out.mkdir(parents=True, exist_ok=True)
     common = ["--codes", o.codes, "--threads", o.threads, "--windows", o.windows, "--context", o.context]
-    common += ["--group-size", o.group_size, "--damping", o.damping]
+    common += ["--group-size", o.group_size, "--damping", o.damping, "--scheme", o.scheme]
     folders = {name: o.out / name for name in ("mezzo", "torch")}
-    command = [o.mezzo, "quantize", o.model, "-o", folders["mezzo"], "--data", o.text, "--scheme", "w4a16", *common]
+    command = [o.mezzo, "quantize", o.model, "-o", folders["mezzo"], "--data", o.text, *common]
     runs = {"mezzo": measure("mezzo", command, folders["mezzo"])}
     command = [sys.executable, __file__, o.model, o.text, folders["torch"], "--torch-only", *common]
     runs["torch"] = measure("torch", command, folders["torch"])
