@@ -4,7 +4,7 @@
 
 #include "mezzo/base/cpu.h"
 #include "mezzo/kernels/group_gemm/group_lines.h"
-#include "mezzo/kernels/sgemm/sgemm.h"
+#include "mezzo/kernels/vmath/vector.h"
 
 namespace mezzo {
 namespace {
@@ -48,6 +48,28 @@ constexpr int64_t kPanelBlock = 8;    // panels for a thread at a time
 
 }  // namespace
 
+void AddBias(const GroupProduct& p, int64_t begin, int64_t end, int64_t token_begin,
+             int64_t token_end) {
+  if (!p.bias) return;
+  const int64_t first = begin * PackedGroups::kRows;
+  const int64_t n = std::min(end * PackedGroups::kRows, p.w->rows()) - first;
+  for (int64_t t = token_begin; t < token_end; ++t) {
+    float* y = p.y + t * p.y_stride + first;
+    vmath::Map2(y, p.bias + first, y, n, [](vmath::F8 a, vmath::F8 b) { return a + b; });
+  }
+}
+
+void AddPath(const GroupProduct& p, int64_t begin, int64_t end, int64_t token_begin,
+             int64_t token_end) {
+  if (!p.path_b) return;
+  std::vector<const float*> rows(token_end - token_begin);
+  for (int64_t t = token_begin; t < token_end; ++t)
+    rows[t - token_begin] = p.path_x + t * p.path_stride;
+  float* const y = p.y + token_begin * p.y_stride;
+  SgemmBlock({rows.data(), 1, p.path_b->k()}, token_end - token_begin, *p.path_b, begin, end, y,
+             p.y_stride, {y, p.y_stride});
+}
+
 void GroupGemm(const GroupActivations& x, std::span<const GroupProduct> products,
                const Threads& threads) {
   for (const GroupProduct& p : products)
@@ -56,7 +78,11 @@ void GroupGemm(const GroupActivations& x, std::span<const GroupProduct> products
             "a product of ", x.depth(), " columns in groups of ", x.group(), " with ", p.w->depth(),
             " in groups of ", p.w->group());
   if (CurrentIsa() == Isa::kPlain) {
-    for (const GroupProduct& p : products) GroupGemmRef(x, p);
+    for (const GroupProduct& p : products) {
+      GroupGemmRef(x, p);
+      AddBias(p, 0, p.w->panels(), 0, x.tokens());
+      AddPath(p, 0, p.w->panels(), 0, x.tokens());
+    }
     return;
   }
   const PanelList panels(products);
@@ -66,6 +92,8 @@ void GroupGemm(const GroupActivations& x, std::span<const GroupProduct> products
     threads.For(panels.total(), 4, [&](size_t begin, size_t end) {
       panels.ForStretch(begin, end, [&](const GroupProduct& p, int64_t b, int64_t e) {
         run(x, p, b, e, 0, x.tokens());
+        AddBias(p, b, e, 0, x.tokens());
+        AddPath(p, b, e, 0, x.tokens());
       });
     });
     return;
@@ -75,9 +103,12 @@ void GroupGemm(const GroupActivations& x, std::span<const GroupProduct> products
   threads.Each(cuts * blocks, [&](size_t job, size_t) {
     const int64_t cut = static_cast<int64_t>(job) / blocks, block = job % blocks;
     const int64_t begin = x.tokens() * block / blocks, end = x.tokens() * (block + 1) / blocks;
-    panels.ForStretch(
-        cut * kPanelBlock, (cut + 1) * kPanelBlock,
-        [&](const GroupProduct& p, int64_t b, int64_t e) { run(x, p, b, e, begin, end); });
+    panels.ForStretch(cut * kPanelBlock, (cut + 1) * kPanelBlock,
+                      [&](const GroupProduct& p, int64_t b, int64_t e) {
+                        run(x, p, b, e, begin, end);
+                        AddBias(p, b, e, begin, end);
+                        AddPath(p, b, e, begin, end);
+                      });
   });
 }
 

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "mezzo/base/threads.h"
+#include "mezzo/kernels/sgemm/sgemm.h"
 #include "mezzo/tensor/group_codes.h"
 #include "mezzo/tensor/tensor.h"
 
@@ -104,16 +105,23 @@ class PackedGroups {
 };
 
 // One of the matrices that are multiplied with the same activations: y (tokens, w.rows()), rows
-// `y_stride` apart.
+// `y_stride` apart. A bias begins the chain of the float form, as in Gemm, and is added to that of
+// the integer form. With a recovery path (METHODS 5), what A made of the activations times B is
+// then added to each panel, as Sgemm adds to an init, while it is in the cache.
 struct GroupProduct {
   const PackedGroups* w;
   float* y;
   int64_t y_stride;
+  const float* bias = nullptr;      // (w.rows())
+  const PackedB* path_b = nullptr;  // (rank, w.rows())
+  const float* path_x = nullptr;    // (tokens, rank), rows `path_stride` apart
+  int64_t path_stride = 0;
 };
 
 // The integer form. Every w has integers, and the group and depth of x.
 void GroupGemm(const GroupActivations& x, std::span<const GroupProduct> products,
                const Threads& threads);
+// Without bias and path.
 void GroupGemmRef(const GroupActivations& x, const GroupProduct& product);
 
 // The float form: x (tokens, depth), rows `x_stride` apart.

@@ -3,8 +3,7 @@
 
 #include <algorithm>
 
-#include "mezzo/kernels/group_gemm/group_gemm.h"
-#include "mezzo/kernels/sgemm/sgemm.h"
+#include "mezzo/kernels/group_gemm/group_lines.h"
 #include "mezzo/kernels/vmath/vector.h"
 
 namespace mezzo {
@@ -91,7 +90,9 @@ void GroupGemmFloat(const float* x, int64_t x_stride, int64_t tokens,
           decoder.Decode(p, g, b.data<float>() + g * w.group() * kRows);
         const int64_t first = p * kRows, n = std::min(kRows, w.rows() - first);
         SgemmBlock(a, tokens, PackedB::View(b.data<float>(), w.depth(), n, 0), 0, 1,
-                   product.y + first, product.y_stride, {});
+                   product.y + first, product.y_stride,
+                   {product.bias ? product.bias + first : nullptr, 0});
+        AddPath(product, p, p + 1, 0, tokens);
       }
     });
   }

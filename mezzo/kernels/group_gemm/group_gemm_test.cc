@@ -53,9 +53,16 @@ TEST_P(GroupGemmTest, IsThePlainLoopBitForBit) {
           want2(tokens * 19);
       GroupGemmRef(a, {&w, want.data(), rows});
       GroupGemmRef(a, {&other, want2.data(), 19});
+      const Tensor bias = NormalTensor({19}, 4), b = NormalTensor({5, 19}, 5),
+                   path_x = NormalTensor({tokens, 7}, 6);
+      const PackedB path_b(b.data<float>(), 5, 19, 19, 1, {});
+      for (int64_t i = 0; i < tokens * 19; ++i) want2[i] += bias.data<float>()[i % 19];
+      Sgemm(path_x.data<float>(), 7, tokens, path_b, want2.data(), 19, {want2.data(), 19}, {});
       for (const Isa isa : SupportedIsas()) {
         const ScopedIsa scoped(isa);
-        const GroupProduct both[] = {{&w, got.data(), rows + 5}, {&other, y2.data(), 19}};
+        const GroupProduct both[] = {
+            {&w, got.data(), rows + 5},
+            {&other, y2.data(), 19, bias.data<float>(), &path_b, path_x.data<float>(), 7}};
         GroupGemm(a, both, Threads(3));
         for (int64_t t = 0; t < tokens; ++t) {
           for (int64_t r = 0; r < rows; ++r)
@@ -126,10 +133,15 @@ TEST(GroupGemm, TheFloatFormIsTheProductWithTheDequantizedMatrix) {
         const Tensor w = codes.Dequantize();
         for (const int64_t tokens : {1, 9}) {
           const Tensor x = NormalTensor({tokens, 96}, 5);
+          const Tensor bias = NormalTensor({29}, 4), b = NormalTensor({5, 29}, 5),
+                       path_x = NormalTensor({tokens, 5}, 6);
+          const PackedB path_b(b.data<float>(), 5, 29, 29, 1, {});
           std::vector<float> want(tokens * 29), got(tokens * 29);
           SgemmRef(x.data<float>(), 96, tokens, 29, 96, w.data<float>(), 1, 96, want.data(), 29,
-                   {});
-          const GroupProduct product{&packed, got.data(), 29};
+                   {bias.data<float>(), 0});
+          Sgemm(path_x.data<float>(), 5, tokens, path_b, want.data(), 29, {want.data(), 29}, {});
+          const GroupProduct product{&packed, got.data(),           29, bias.data<float>(),
+                                     &path_b, path_x.data<float>(), 5};
           GroupGemmFloat(x.data<float>(), 96, tokens, {&product, 1}, Threads(2));
           EXPECT_EQ(got, want) << name << zeros << fp8;
         }

@@ -24,4 +24,10 @@ GroupRun GroupRunAvx2, GroupRunAvxVnni, GroupRunAvx512Vnni;
 using GroupRound = int32_t(const float* x, int64_t n, float scale, int8_t* codes);
 GroupRound GroupRoundAvx2, GroupRoundAvx512;
 
+// In panels [begin, end) of tokens [token_begin, token_end), where the product has them.
+void AddBias(const GroupProduct& product, int64_t begin, int64_t end, int64_t token_begin,
+             int64_t token_end);
+void AddPath(const GroupProduct& product, int64_t begin, int64_t end, int64_t token_begin,
+             int64_t token_end);
+
 }  // namespace mezzo

@@ -6,8 +6,9 @@
 #include "mezzo/runtime/ops/quantize_rows.h"
 
 namespace mezzo {
-
 namespace {
+
+constexpr int64_t kFewTokens = 6;  // whose A x is less than waking the threads
 
 std::vector<JoinedLinears::Weights> Read(const LanguageModel& model, int64_t layer,
                                          const std::vector<JoinedLinears::Part>& parts,
@@ -119,10 +120,16 @@ const float* JoinedLinears::Rounded(const float* x, int64_t tokens, std::vector<
 }
 
 void JoinedLinears::Run(const float* x, int64_t tokens, float* y, const Threads& threads) const {
+  std::vector<float> narrow(tokens * ranks_);  // A x
+  if (ranks_ > 0)
+    Sgemm(x, inputs_, tokens, paths_, narrow.data(), ranks_, {},
+          tokens > kFewTokens ? threads : Threads());
   std::vector<GroupProduct> integers, floats;
   for (const Layer& l : layers_)
     if (const auto* w = std::get_if<PackedGroups>(&l.weights))
-      (l.integers ? integers : floats).push_back({w, y + l.first, outputs_});
+      (l.integers ? integers : floats)
+          .push_back({w, y + l.first, outputs_, l.bias.empty() ? nullptr : l.bias.data(),
+                      l.rank > 0 ? &l.b : nullptr, narrow.data() + l.path, ranks_});
   if (!integers.empty()) {
     GroupActivations codes;
     codes.Round(x, inputs_, tokens, inputs_, activation_group_, group_, threads);
@@ -133,30 +140,20 @@ void JoinedLinears::Run(const float* x, int64_t tokens, float* y, const Threads&
     const float* in = Rounded(x, tokens, rounded, threads);
     GroupGemmFloat(in, inputs_, tokens, floats, threads);
     for (const Layer& l : layers_) {
-      if (const auto* rows = std::get_if<PackedRows>(&l.weights))
-        RowGemm(in, inputs_, tokens, *rows, y + l.first, outputs_, threads);
-      // A bias begins the chain, as in Gemm.
-      const GemmInit init{l.bias.empty() ? nullptr : l.bias.data(), 0};
-      if (const auto* w = std::get_if<PackedB>(&l.weights))
-        Sgemm(in, inputs_, tokens, *w, y + l.first, outputs_, init, threads);
+      if (std::holds_alternative<PackedGroups>(l.weights)) continue;
+      float* const to = y + l.first;
+      if (const auto* rows = std::get_if<PackedRows>(&l.weights)) {
+        RowGemm(in, inputs_, tokens, *rows, to, outputs_, threads);
+        for (int64_t t = 0; t < tokens; ++t)
+          for (size_t i = 0; i < l.bias.size(); ++i) to[t * outputs_ + i] += l.bias[i];
+      } else {  // a bias begins the chain, as in Gemm
+        Sgemm(in, inputs_, tokens, std::get<PackedB>(l.weights), to, outputs_,
+              {l.bias.empty() ? nullptr : l.bias.data(), 0}, threads);
+      }
+      if (l.rank > 0)
+        Sgemm(narrow.data() + l.path, ranks_, tokens, l.b, to, outputs_, {to, outputs_}, threads);
     }
   }
-  for (const Layer& l : layers_) {
-    if (l.bias.empty() || std::holds_alternative<PackedB>(l.weights)) continue;
-    for (int64_t t = 0; t < tokens; ++t)
-      for (size_t i = 0; i < l.bias.size(); ++i) y[t * outputs_ + l.first + i] += l.bias[i];
-  }
-  if (ranks_ > 0) RunPaths(x, tokens, y, threads);
-}
-
-void JoinedLinears::RunPaths(const float* x, int64_t tokens, float* y,
-                             const Threads& threads) const {
-  std::vector<float> narrow(tokens * ranks_);
-  Sgemm(x, inputs_, tokens, paths_, narrow.data(), ranks_, {}, threads);
-  for (const Layer& l : layers_)
-    if (l.rank > 0)
-      Sgemm(narrow.data() + l.path, ranks_, tokens, l.b, y + l.first, outputs_,
-            {y + l.first, outputs_}, threads);
 }
 
 }  // namespace mezzo

@@ -8,7 +8,8 @@
 //
 // Of float activations in 8 bits (mezzo.QuantizeRows), the last three forms multiply what these
 // leave of them. A recovery path (import/llm/adapters.h) reads the activations as they are: A x of
-// all layers in one product, then B of each added to its outputs.
+// all layers in one product, then B of each added to its outputs, for four-bit codes while they are
+// in the cache.
 #pragma once
 
 #include <optional>
@@ -69,8 +70,6 @@ class JoinedLinears {
   // The activations that float products read: x, or what 8 bits leave of it in `rounded`.
   const float* Rounded(const float* x, int64_t tokens, std::vector<float>& rounded,
                        const Threads& threads) const;
-
-  void RunPaths(const float* x, int64_t tokens, float* y, const Threads& threads) const;
 
   int64_t inputs_ = 0, outputs_ = 0, group_ = 0;
   PackedB paths_;  // A of all layers' paths, one below the other
