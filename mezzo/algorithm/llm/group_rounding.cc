@@ -9,7 +9,7 @@
 #include "mezzo/base/error.h"
 #include "mezzo/format/half.h"
 #include "mezzo/kernels/sgemm/sgemm.h"
-#include "mezzo/kernels/vmath/vector.h"
+#include "mezzo/kernels/vmath/vmath.h"
 
 namespace mezzo {
 namespace {
@@ -191,11 +191,9 @@ class Solver {
   GroupErrors& errors_ = CurrentIsa() == Isa::kAvx512Vnni ? GroupErrorsAvx512 : GroupErrorsAvx2;
 };
 
-// The power of two that brings the largest weight to the largest value but a fifteenth, which
-// leaves code -8 room: METHODS 4.4.
-float OuterScale(const Tensor& weight, Fp8Format f) {
-  float most = 0;
-  for (const float v : weight.span<float>()) most = std::max(most, std::fabs(v));
+// The power of two that brings the largest weight, `most`, to the largest value but a fifteenth,
+// which leaves code -8 room: METHODS 4.4.
+float OuterScale(float most, Fp8Format f) {
   return most > 0 ? std::exp2(std::ceil(std::log2(most / (f.max - f.max / 15)))) : 1;
 }
 
@@ -206,8 +204,9 @@ GroupCodes RoundGroups(const Tensor& weight, const Hessian& h, const GroupRoundi
   GroupCodes out{how.format, weight.dim(0), weight.dim(1)};
   const int64_t group = how.format.group, d = out.cols;
   Require(group > 0 && d % group == 0, "groups of ", group, " do not divide ", d, " inputs");
-  for (const float v : weight.span<float>()) Require(std::isfinite(v), "a weight is not finite");
-  if (how.format.fp8) out.outer = OuterScale(weight, *how.format.fp8);
+  const float most = vmath::LargestMagnitude(weight.data<float>(), weight.numel());
+  Require(std::isfinite(most), "a weight is not finite");
+  if (how.format.fp8) out.outer = OuterScale(most, *how.format.fp8);
   out.codes.resize(weight.numel());
   out.scales.resize(out.rows * out.groups());
   if (how.format.zero_points) out.zeros.resize(out.rows * out.groups());

@@ -5,6 +5,7 @@
 
 #include "mezzo/base/error.h"
 #include "mezzo/kernels/sgemm/sgemm.h"
+#include "mezzo/kernels/vmath/transpose.h"
 #include "mezzo/kernels/vmath/vector.h"
 
 namespace mezzo {
@@ -124,11 +125,7 @@ void Hessian::Add(const Tensor& t, const Threads& threads) {
   threads.Each(static_cast<size_t>(tiles), [&](size_t tile, size_t) {
     const int64_t first = static_cast<int64_t>(tile) * kBlock, rows = std::min(kBlock, d - first);
     std::vector<float> columns(rows * n);
-    // 16 numbers of a column at a time: a cache line of both
-    for (int64_t from = 0; from < n; from += 16)
-      for (int64_t r = 0; r < rows; ++r)
-        for (int64_t i = from; i < std::min(from + 16, n); ++i)
-          columns[r * n + i] = x[i * d + first + r];
+    vmath::Transpose(x + first, d, n, rows, columns.data(), n);
     std::vector<const float*> segments(rows);
     for (int64_t r = 0; r < rows; ++r) segments[r] = columns.data() + r * n;
     const int64_t panels = (first + rows + PackedB::kWidth - 1) / PackedB::kWidth;

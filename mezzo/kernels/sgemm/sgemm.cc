@@ -4,6 +4,7 @@
 
 #include "mezzo/base/cpu.h"
 #include "mezzo/kernels/sgemm/sgemm_lines.h"
+#include "mezzo/kernels/vmath/transpose.h"
 
 namespace mezzo {
 namespace {
@@ -59,10 +60,7 @@ void RunStretch(const Operands& o, int64_t m, int64_t panel_begin, int64_t panel
 
 PackedB::PackedB(const float* b, int64_t k, int64_t n, int64_t row_stride, int64_t column_stride,
                  const Threads& threads)
-    : k_(k),
-      n_(n),
-      panel_stride_(k * kWidth),
-      data_(Tensor::Zeros(DType::kFloat32, {panels() * k * kWidth})) {
+    : k_(k), n_(n), panel_stride_(k * kWidth), data_(DType::kFloat32, {panels() * k * kWidth}) {
   panels_ = data_.data<float>();
   if (k == 0) return;  // b may be null
   float* const packed = data_.data<float>();
@@ -71,16 +69,16 @@ PackedB::PackedB(const float* b, int64_t k, int64_t n, int64_t row_stride, int64
       const int64_t columns = std::min(kWidth, n - p * kWidth);
       float* to = packed + p * k * kWidth;
       const float* from = b + p * kWidth * column_stride;
-      if (column_stride == 1) {
+      if (columns < kWidth) std::fill_n(to, k * kWidth, 0.0f);
+      if (row_stride == 1) {
+        vmath::Transpose(from, column_stride, columns, k, to, kWidth);
+      } else if (column_stride == 1 && columns == kWidth) {
+        for (int64_t i = 0; i < k; ++i) std::copy_n(from + i * row_stride, kWidth, to + i * kWidth);
+      } else {
         for (int64_t i = 0; i < k; ++i)
-          std::copy_n(from + i * row_stride, columns, to + i * kWidth);
-        continue;
-      }
-      // 16 numbers of a column at a time: a cache line of it
-      for (int64_t first = 0; first < k; first += 16)
-        for (int64_t j = 0; j < columns; ++j)
-          for (int64_t i = first; i < std::min(first + 16, k); ++i)
+          for (int64_t j = 0; j < columns; ++j)
             to[i * kWidth + j] = from[i * row_stride + j * column_stride];
+      }
     }
   });
 }

@@ -8,6 +8,8 @@
 #include <limits>
 #include <vector>
 
+#include "mezzo/kernels/vmath/transpose.h"
+
 namespace mezzo::vmath {
 namespace {
 
@@ -72,6 +74,19 @@ TEST(VMath, MapDoesNotDependOnPositionAndStopsAtTheEnd) {
     EXPECT_EQ(y[n], 7.0f);
     for (size_t i = 5; i < n; ++i) EXPECT_EQ(y[i], y[i % 5]);
   }
+}
+
+TEST(VMath, TransposesWhatIsThereAndNoMore) {
+  for (const int64_t rows : {1, 7, 8, 17, 24})
+    for (const int64_t columns : {1, 8, 9, 16}) {
+      const int64_t from_stride = columns + 3, to_stride = rows + 2;
+      std::vector<float> from(rows * from_stride), to(columns * to_stride, -1.0f);
+      for (size_t i = 0; i < from.size(); ++i) from[i] = static_cast<float>(i);
+      Transpose(from.data(), from_stride, rows, columns, to.data(), to_stride);
+      for (int64_t j = 0; j < columns; ++j)
+        for (int64_t i = 0; i < to_stride; ++i)
+          ASSERT_EQ(to[j * to_stride + i], i < rows ? from[i * from_stride + j] : -1.0f);
+    }
 }
 
 }  // namespace
