@@ -40,7 +40,7 @@ bool FactorReversed(std::vector<float>& a, int64_t d, const Threads& threads) {
     const PackedB b(a.data() + begin * d, depth, begin, d, 1, threads);
     const int64_t tiles = (begin + kBlock - 1) / kBlock;
     threads.Each(static_cast<size_t>(tiles), [&](size_t t, size_t) {
-      const int64_t first = static_cast<int64_t>(t) * kBlock;
+      const int64_t first = (tiles - 1 - static_cast<int64_t>(t)) * kBlock;  // the largest first
       const int64_t rows = std::min(kBlock, begin - first);
       std::vector<const float*> segments(rows);
       for (int64_t r = 0; r < rows; ++r) segments[r] = left.data() + (first + r) * depth;
@@ -123,7 +123,8 @@ void Hessian::Add(const Tensor& t, const Threads& threads) {
   const PackedB b(x, n, d, d, 1, threads);
   const int64_t tiles = (d + kBlock - 1) / kBlock;
   threads.Each(static_cast<size_t>(tiles), [&](size_t tile, size_t) {
-    const int64_t first = static_cast<int64_t>(tile) * kBlock, rows = std::min(kBlock, d - first);
+    const int64_t first = (tiles - 1 - static_cast<int64_t>(tile)) * kBlock;  // the largest first
+    const int64_t rows = std::min(kBlock, d - first);
     std::vector<float> columns(rows * n);
     vmath::Transpose(x + first, d, n, rows, columns.data(), n);
     std::vector<const float*> segments(rows);

@@ -117,15 +117,16 @@ class BlockRun {
   std::vector<Linear> QuantizeLayers(Graph& part) {
     std::vector<Linear> linears;
     std::map<std::string, Hessian> read;
-    const std::vector<std::string> layers = LinearLayers(part);
-    std::erase_if(part.nodes, [&](const Node& node) {
-      if (std::find(layers.begin(), layers.end(), node.name) == layers.end()) return false;
+    const std::vector<std::string> names = LinearLayers(part);
+    const std::set<std::string> layers(names.begin(), names.end());
+    for (const Node& node : part.nodes) {
+      if (!layers.contains(node.name)) continue;
       const std::string &in = node.inputs[0], &out = node.outputs[0];
       if (!read.contains(in)) read.emplace(in, HessianOf(in));
       linears.push_back({in, out, Quantize(part, node, read.at(in))});
       part.inputs.push_back({out, DType::kFloat32, {}, {}, false});
-      return true;
-    });
+    }
+    std::erase_if(part.nodes, [&](const Node& node) { return layers.contains(node.name); });
     return linears;
   }
 
