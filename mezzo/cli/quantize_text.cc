@@ -25,7 +25,7 @@ LlmQuantization StoredFormat(const LlmQuantizeOptions& asked) {
   LlmQuantization q;
   // Products of integers want codes that stand for integers.
   const std::string codes = !o.codes.empty() ? o.codes : o.scheme == "w4a8-int8" ? "nf4i" : "nf4";
-  q.format = {FindCodebook(codes), o.group, o.zero_points, {}};
+  q.format = {FindCodebook(codes), o.group, o.zero_points, {}, o.double_quant};
   Require(q.format.codes != nullptr, "--codes: got ", codes, ", needs ", CodebookNames());
   Require(!o.zero_points || o.codes == "int4", "--zero-points needs --codes int4");
   Require(o.group > 0 && o.group % 2 == 0, "--group-size: got ", o.group,
@@ -93,6 +93,8 @@ void LlmQuantizeOptions::Add(CLI::App& app) {
   app.add_option("--damping", damping, "Language models: of the Hessians' diagonals")
       ->capture_default_str();
   app.add_flag("--zero-points", zero_points, "Language models: asymmetric int4 codes");
+  app.add_flag("--double-quant", double_quant,
+               "Language models: scales of groups in 8 bits, beside one for the layer");
   app.add_flag("--no-reorder", no_reorder, "Language models: columns in the order they have");
   app.add_flag("--no-scale-search", no_search, "Language models: scales from the largest weights");
   app.add_option("--recovery-rank", recovery_rank,
@@ -202,6 +204,9 @@ void QuantizeText(const LlmQuantizeOptions& o, const std::string& path, const st
   std::printf("%zu layers, noise of their outputs %.2f%% on average, at most %.2f%% (%s)\n",
               layers.size(), 100 * sum / static_cast<double>(layers.size()), 100 * worst,
               at->name.c_str());
+  const GroupFormat& format = job.stored.format;
+  std::printf("%s codes of %.4g bits a weight\n", std::string(format.codes->name).c_str(),
+              format.BitsPerWeight());
   std::printf("wrote %s\n", output.c_str());
 }
 

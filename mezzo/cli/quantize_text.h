@@ -18,7 +18,8 @@ struct LlmQuantizeOptions {
   std::string recovery_fit = "hessian";
   size_t recovery_windows = 0, recovery_epochs = 4;
   double recovery_rate = 0.01;
-  bool zero_points = false, no_reorder = false, rtn = false, no_search = false;
+  bool zero_points = false, double_quant = false, no_reorder = false, rtn = false,
+       no_search = false;
   bool float_head = false, rotate = false;
 
   void Add(CLI::App& app);

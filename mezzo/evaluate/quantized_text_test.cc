@@ -288,6 +288,7 @@ TEST_P(LlmJobTest, IntegersRunAsTheyWereSimulated) {
   job.stored.activation_group = 32;
   for (const bool float_head : {false, true}) {
     job.float_head = float_head;
+    job.rounding.format.double_quant = job.stored.format.double_quant = !float_head;
     const char* name = float_head ? "kept" : "coded";
     QuantizeLanguageModel(model, job, out(name));
     const LanguageModel quantized = LanguageModel::Open(out(name));

@@ -52,4 +52,21 @@ inline uint8_t FloatToFp8E4M3(float x) {
   return static_cast<uint8_t>(sign | code);
 }
 
+// Unsigned 3-5, exponent bias 7, neither infinity nor NaN: 0 to 1.97, in steps of at most 1/32 of
+// the value from 2^-6 on.
+inline float UnsignedE3M5ToFloat(uint8_t b) {
+  const int exponent = b >> 5, mantissa = b & 31;
+  return exponent == 0
+             ? static_cast<float>(mantissa) * 0x1p-11f
+             : std::bit_cast<float>(static_cast<uint32_t>(exponent + 120) << 23 | mantissa << 18);
+}
+
+// The code of the nearest value, ties to even, saturating. `x` must be 0 or more.
+inline uint8_t FloatToUnsignedE3M5(float x) {
+  if (x < 0x1p-6f) return static_cast<uint8_t>(std::nearbyint(x * 0x1p11f));
+  const uint32_t bits = std::bit_cast<uint32_t>(x);
+  const uint32_t code = ((bits + 0x1ffff + (bits >> 18 & 1)) >> 18) - (120 << 5);
+  return static_cast<uint8_t>(std::min<uint32_t>(code, 255));
+}
+
 }  // namespace mezzo

@@ -18,6 +18,12 @@ constexpr int64_t kLanes = GroupTable::kRows;
 
 float ToBFloat16(float x) { return BFloat16ToFloat(FloatToBFloat16(x)); }
 
+// The largest weight of a group in units of its scale: codes from -8 to 7 have both ends half a
+// step out, and so have zero points where both ends are as large.
+float Largest(const GroupFormat& f) {
+  return f.zero_points || f.codes->values[0] == -8 ? 7.5f : f.codes->Largest();
+}
+
 // Inside each group the inputs that carry most first, and the groups by their largest.
 std::vector<int64_t> GroupAwareOrder(const Hessian& h, int64_t group) {
   const int64_t d = h.depth();
@@ -124,17 +130,20 @@ class Solver {
     return TableOf(scale, zero);
   }
 
+  // The nearest scale that the file can hold.
+  float Stored(float scale) const {
+    if (!f_.double_quant) return std::max(ToBFloat16(scale), __FLT_MIN__);
+    const uint8_t code = FloatToUnsignedE3M5(scale / out_.unit);
+    return out_.unit * UnsignedE3M5ToFloat(std::max<uint8_t>(code, 1));
+  }
+
   float Scale(Range r, float shrink, int& zero) const {
     float scale;
     if (f_.zero_points) {
-      scale = shrink * (r.hi - r.lo) / 15;
-      scale = std::max(ToBFloat16(scale), __FLT_MIN__);
+      scale = Stored(shrink * (r.hi - r.lo) / 15);
       zero = std::clamp(static_cast<int>(std::nearbyint(-shrink * r.lo / scale)), 0, 15);
     } else {
-      const float most = std::max(-r.lo, r.hi);
-      // Codes from -8 to 7: both ends half a step out.
-      const float largest = f_.codes->values[0] == -8 ? 7.5f : f_.codes->Largest();
-      scale = std::max(ToBFloat16(shrink * most / largest), __FLT_MIN__);
+      scale = Stored(shrink * std::max(-r.lo, r.hi) / Largest(f_));
     }
     return scale;
   }
@@ -191,10 +200,9 @@ class Solver {
   GroupErrors& errors_ = CurrentIsa() == Isa::kAvx512Vnni ? GroupErrorsAvx512 : GroupErrorsAvx2;
 };
 
-// The power of two that brings the largest weight, `most`, to the largest value but a fifteenth,
-// which leaves code -8 room: METHODS 4.4.
-float OuterScale(float most, Fp8Format f) {
-  return most > 0 ? std::exp2(std::ceil(std::log2(most / (f.max - f.max / 15)))) : 1;
+// The least power of two that `x` is not above, at least 2^-100; 1 for 0.
+float PowerOfTwoFrom(float x) {
+  return x > 0 ? std::max(std::exp2(std::ceil(std::log2(x))), 0x1p-100f) : 1;
 }
 
 }  // namespace
@@ -206,7 +214,12 @@ GroupCodes RoundGroups(const Tensor& weight, const Hessian& h, const GroupRoundi
   Require(group > 0 && d % group == 0, "groups of ", group, " do not divide ", d, " inputs");
   const float most = vmath::LargestMagnitude(weight.data<float>(), weight.numel());
   Require(std::isfinite(most), "a weight is not finite");
-  if (how.format.fp8) out.outer = OuterScale(most, *how.format.fp8);
+  // The largest weight at the largest value but a fifteenth, which leaves code -8 room:
+  // METHODS 4.4.
+  if (const auto& fp8 = how.format.fp8)
+    out.outer = PowerOfTwoFrom(most / (fp8->max - fp8->max / 15));
+  // Codes go on to twice the unit, for weights that take up the errors of others.
+  if (how.format.double_quant) out.unit = PowerOfTwoFrom(most / out.outer / Largest(how.format));
   out.codes.resize(weight.numel());
   out.scales.resize(out.rows * out.groups());
   if (how.format.zero_points) out.zeros.resize(out.rows * out.groups());

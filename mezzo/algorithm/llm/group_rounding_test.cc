@@ -94,7 +94,7 @@ TEST(Hessian, ADeadInputAndTooFewRowsCanBeFactored) {
 
 struct Case {
   const char* codes;
-  bool zero_points, fp8;
+  bool zero_points, fp8, double_quant = false;
 };
 
 class GroupRoundingTest : public testing::TestWithParam<Case> {
@@ -103,6 +103,7 @@ class GroupRoundingTest : public testing::TestWithParam<Case> {
     const Case c = GetParam();
     GroupFormat f{FindCodebook(c.codes), 32, c.zero_points, {}};
     if (c.fp8) f.fp8 = kE4M3FN;
+    f.double_quant = c.double_quant;
     return f;
   }
 };
@@ -152,14 +153,33 @@ TEST_P(GroupRoundingTest, CodesAreThoseOfThePlainLoop) {
   EXPECT_LE(differ, 2);
 }
 
-INSTANTIATE_TEST_SUITE_P(Formats, GroupRoundingTest,
-                         testing::Values(Case{"int4", false, false}, Case{"int4", false, true},
-                                         Case{"int4", true, true}, Case{"nf4", false, true},
-                                         Case{"iq4nl", false, false}),
-                         [](const auto& p) {
-                           return Cat(p.param.codes, p.param.zero_points ? "_zero_points" : "",
-                                      p.param.fp8 ? "_fp8" : "");
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    Formats, GroupRoundingTest,
+    testing::Values(Case{"int4", false, false}, Case{"int4", false, true}, Case{"int4", true, true},
+                    Case{"nf4", false, true}, Case{"iq4nl", false, false},
+                    Case{"nf4", false, false, true}, Case{"int4", true, true, true}),
+    [](const auto& p) {
+      return Cat(p.param.codes, p.param.zero_points ? "_zero_points" : "",
+                 p.param.fp8 ? "_fp8" : "", p.param.double_quant ? "_double_quant" : "");
+    });
+
+// Rows whose sizes differ by up to 2^6 keep their scales to a 64th; one of zeros and one far below
+// the others are no trouble.
+TEST(GroupRounding, DoubleQuantizedScalesAreCodesAndLoseLittle) {
+  const Tensor x = Inputs(300, 96);
+  Tensor w = NormalTensor({20, 96}, 3);
+  for (int64_t i = 0; i < w.numel(); ++i)
+    w.data<float>()[i] *= i < 96 ? 0 : i < 2 * 96 ? 1e-6f : std::exp2(-float(i / 96 % 7));
+  const Hessian h = HessianOf(x);
+  GroupRounding how;
+  how.format = {FindCodebook("nf4"), 32, false, {}};
+  const double plain = Error(w, RoundGroups(w, h, how, {}).Dequantize(), x);
+  how.format.double_quant = true;
+  const GroupCodes got = RoundGroups(w, h, how, {});
+  EXPECT_LT(Error(w, got.Dequantize(), x), 1.05 * plain);
+  for (const float s : got.scales)
+    EXPECT_EQ(got.unit * UnsignedE3M5ToFloat(FloatToUnsignedE3M5(s / got.unit)), s);
+}
 
 TEST(GroupRounding, RefusesWhatItCannotRound) {
   const Hessian h = HessianOf(Inputs(50, 48));

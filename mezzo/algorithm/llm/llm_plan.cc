@@ -21,9 +21,9 @@ void CheckFields(const Json& json, const std::string& where, const std::set<std:
 }
 
 LlmPlan Read(const Json& json, const std::string& where) {
-  CheckFields(
-      json, where,
-      {"mezzo_llm_plan", "quantization", "float_head", "rotated", "calibration_windows", "layers"});
+  CheckFields(json, where,
+              {"mezzo_llm_plan", "quantization", "bits_per_weight", "float_head", "rotated",
+               "calibration_windows", "layers"});
   RequireFile(json.at("mezzo_llm_plan") == 1, where, ".mezzo_llm_plan: got ",
               json.at("mezzo_llm_plan").dump(), ", needs 1");
   LlmPlan plan;
@@ -61,6 +61,7 @@ LlmPlan Read(const Json& json, const std::string& where) {
 std::string ToJson(const LlmPlan& plan) {
   Json json{{"mezzo_llm_plan", 1},
             {"quantization", ToJson(plan.stored)},
+            {"bits_per_weight", plan.stored.format.BitsPerWeight()},
             {"float_head", plan.float_head},
             {"rotated", plan.rotated},
             {"calibration_windows", plan.calibration_windows},

@@ -1,12 +1,13 @@
 // The Plan of a language model, JSON: the formats, and for each linear layer its precision.
 //
-//   {"mezzo_llm_plan": 1, "quantization": {...}, "float_head": false, "rotated": false,
-//    "calibration_windows": 20,
+//   {"mezzo_llm_plan": 1, "quantization": {...}, "bits_per_weight": 4.125, "float_head": false,
+//    "rotated": false, "calibration_windows": 20,
 //    "layers": [{"layer": "model.layers.0.mlp.up_proj", "precision": "4bit", "recovery_rank": 8,
 //                "error": 0.012}]}
 //
-// "quantization" as in import/llm/quantized.h. Layers that are not named take four bits
-// without a path; only layers in four bits have one.
+// "quantization" as in import/llm/quantized.h; the bits, which follow from it, are those of
+// four-bit layers. Layers that are not named take four bits without a path; only layers in four
+// bits have one.
 #pragma once
 
 #include <filesystem>

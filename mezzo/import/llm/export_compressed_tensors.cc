@@ -82,6 +82,8 @@ TensorBytes PackedZeros(const std::string& name, const GroupCodes& g) {
 
 std::vector<TensorBytes> Tensors(const std::string& module, GroupCodes g) {
   for (float& scale : g.scales) scale *= g.outer;
+  // bfloat16 holds 8-bit scales exactly
+  g.format.double_quant = false;
   std::vector<TensorBytes> own = Packed(module, g);  // codes, scales, and what is said otherwise
   own[0].spec.storage = Storage::kI32;
   own[0].spec.shape = {g.rows, g.cols / 8};

@@ -59,6 +59,7 @@ GroupCodes Reordered(const GroupCodes& g, const std::vector<int64_t>& rows) {
           g.rows,
           g.cols,
           g.outer,
+          g.unit,
           Taken(g.codes, rows),
           Taken(g.scales, rows),
           Taken(g.zeros, rows)};

@@ -21,12 +21,16 @@ namespace fs = std::filesystem;
 using Json = nlohmann::json;
 
 // Codes, scales and zero points of a layer at random, as quantize would write them.
-GroupCodes RandomCodes(const GroupFormat& format, const Shape& shape, unsigned seed, float outer) {
-  GroupCodes g{format, shape[0], shape[1], outer};
+GroupCodes RandomCodes(const GroupFormat& format, const Shape& shape, unsigned seed, float outer,
+                       float unit) {
+  GroupCodes g{format, shape[0], shape[1], outer, unit};
   for (const float v : NormalValues(NumElements(shape), seed))
     g.codes.push_back(static_cast<uint8_t>(std::clamp(v * 4 + 8, 0.0f, 15.0f)));
   for (const float v : NormalValues(g.rows * g.groups(), seed + 1)) {
-    g.scales.push_back(BFloat16ToFloat(FloatToBFloat16(0.01f + 0.001f * std::fabs(v))));
+    const float scale = 0.01f + 0.001f * std::fabs(v);
+    g.scales.push_back(format.double_quant
+                           ? g.unit * UnsignedE3M5ToFloat(FloatToUnsignedE3M5(scale / g.unit))
+                           : BFloat16ToFloat(FloatToBFloat16(scale)));
     if (format.zero_points) g.zeros.push_back(static_cast<uint8_t>(g.scales.size() * 5 % 16));
   }
   return g;
@@ -51,7 +55,7 @@ class Exports : public testing::Test {
       const auto& t = std::get<Tensor>(p.value);
       std::vector<TensorBytes> own{ToBytes(p.name, t)};
       if (t.rank() == 2 && p.name.find("proj") != p.name.npos)
-        own = Packed(p.module(), RandomCodes(q.format, t.shape(), tensors.size(), outer_));
+        own = Packed(p.module(), RandomCodes(q.format, t.shape(), tensors.size(), outer_, unit_));
       else if (t.rank() == 2)
         own = Packed(p.module(), RoundRows(t));
       for (TensorBytes& b : own) tensors.push_back(std::move(b));
@@ -84,7 +88,7 @@ class Exports : public testing::Test {
     return "nothing was refused";
   }
 
-  float outer_ = 0.25f;
+  float outer_ = 0.25f, unit_ = 0x1p-6f;
   const TemporaryFolder folder_;
   const fs::path out_ = folder_.path() / "m.gguf";
 };
@@ -131,6 +135,35 @@ TEST_F(Exports, GgufHoldsTheSameWeights) {
     EXPECT_EQ(file.At("token_embd.weight").storage, Storage::kQ8_0);
     EXPECT_EQ(file.tensors.count("output.weight"), 0u);  // tied
   }
+}
+
+LlmQuantization DoubleQuantized() {
+  LlmQuantization q = Groups("int4", 32);
+  q.format.double_quant = true;
+  return q;
+}
+
+// Exports that have no 8-bit scales hold what these stand for.
+TEST_F(Exports, DoubleQuantizedScalesAreExpanded) {
+  const LanguageModel model = LanguageModel::Open(Quantized(DoubleQuantized()));
+  const std::string scale = "model.layers.0.mlp.up_proj.weight_scale";
+  EXPECT_EQ(model.checkpoint().At(scale).storage, Storage::kU8);
+  ExportGguf(model, out_);
+  ExpectSameWeights(model, LanguageModel::Open(out_), Exactly);
+  const fs::path folder = folder_.path() / "ct";
+  ExportCompressedTensors(model, folder);
+  const Safetensors file = ReadSafetensors(folder);
+  EXPECT_EQ(file.At(scale).storage, Storage::kBF16);
+  EXPECT_FALSE(file.tensors.contains(scale + "_unit"));
+  const Tensor want = model.checkpoint().At(scale).Read(), got = file.At(scale).Read();
+  for (int64_t i = 0; i < want.numel(); ++i)
+    ASSERT_EQ(got.data<float>()[i],
+              outer_ * unit_ * UnsignedE3M5ToFloat(static_cast<uint8_t>(want.data<float>()[i])));
+}
+
+TEST_F(Exports, AUnitThatIsNoPowerOfTwoIsRefused) {
+  unit_ = 0.3f;
+  EXPECT_THROW(LanguageModel::Open(Quantized(DoubleQuantized())).Block(0), FileError);
 }
 
 TEST_F(Exports, GgufTurnsRowsAndBiasesWhereLlamaCppDoes) {

@@ -1,5 +1,6 @@
 #include "mezzo/import/llm/quantized.h"
 
+#include <cmath>
 #include <cstring>
 #include <nlohmann/json.hpp>
 
@@ -24,6 +25,34 @@ std::vector<float> Floats(const Tensor& t) {
   return {t.span<float>().begin(), t.span<float>().end()};
 }
 
+void ReadScales(const Checkpoint& c, const std::string& name, GroupCodes& g) {
+  const std::string scale = name + ".weight_scale";
+  const Shape by_group{g.rows, g.groups()};
+  if (!g.format.double_quant) {
+    g.scales = Floats(At(c, scale, Storage::kBF16, by_group).Read());
+    return;
+  }
+  const StoredTensor& unit = At(c, scale + "_unit", Storage::kF32, {1});
+  g.unit = *unit.Read().data<float>();
+  int exponent;
+  RequireFile(std::frexp(g.unit, &exponent) == 0.5f, unit.where, ": got ", g.unit,
+              ", needs a power of two");
+  for (const uint8_t code : At(c, scale, Storage::kU8, by_group).bytes)
+    g.scales.push_back(g.unit * UnsignedE3M5ToFloat(code));
+}
+
+TensorBytes PackedScales(const std::string& name, const GroupCodes& g) {
+  const Shape shape{g.rows, g.groups()};
+  if (g.format.double_quant) {
+    std::vector<uint8_t> codes;
+    for (const float s : g.scales) codes.push_back(FloatToUnsignedE3M5(s / g.unit));
+    return ToBytes(name, Storage::kU8, shape, codes);
+  }
+  std::vector<uint16_t> scales;
+  for (const float s : g.scales) scales.push_back(FloatToBFloat16(s));
+  return ToBytes(name, Storage::kBF16, shape, scales);
+}
+
 std::optional<GroupCodes> ReadGroupCodes(const Checkpoint& c, const std::string& name,
                                          const GroupFormat& format, const Shape& shape) {
   if (!c.tensors.contains(name + ".weight_packed")) return std::nullopt;
@@ -38,7 +67,7 @@ std::optional<GroupCodes> ReadGroupCodes(const Checkpoint& c, const std::string&
     g.codes[2 * i] = packed.bytes[i] & 15;
     g.codes[2 * i + 1] = packed.bytes[i] >> 4;
   }
-  g.scales = Floats(At(c, name + ".weight_scale", Storage::kBF16, by_group).Read());
+  ReadScales(c, name, g);
   if (format.zero_points) {
     const auto zeros = At(c, name + ".weight_zero_point", Storage::kU8, by_group).bytes;
     g.zeros.assign(zeros.begin(), zeros.end());
@@ -68,6 +97,7 @@ LlmQuantization QuantizationFromJson(const Json& json, const std::string& where)
     q.format.codes = FindCodebook(json.at("codes").get<std::string>());
     q.format.group = json.at("group_size").get<int64_t>();
     q.format.zero_points = json.at("zero_points").get<bool>();
+    q.format.double_quant = json.value("double_quant", false);
     if (const Json& fp8 = json.at("fp8"); !fp8.is_null()) {
       const auto name = fp8.get<std::string>();
       RequireFile(name == "e4m3fn" || name == "e4m3fnuz", where, ".fp8: got '", name,
@@ -95,6 +125,7 @@ Json ToJson(const LlmQuantization& q) {
           {"codes", f.codes->name},
           {"group_size", f.group},
           {"zero_points", f.zero_points},
+          {"double_quant", f.double_quant},
           {"fp8", !f.fp8                      ? Json(nullptr)
                   : f.fp8->max == kE4M3FN.max ? Json("e4m3fn")
                                               : Json("e4m3fnuz")},
@@ -113,13 +144,14 @@ std::vector<TensorBytes> Packed(const std::string& name, const GroupCodes& g) {
   std::vector<uint8_t> nibbles(g.codes.size() / 2);
   for (size_t i = 0; i < nibbles.size(); ++i)
     nibbles[i] = static_cast<uint8_t>(g.codes[2 * i] | g.codes[2 * i + 1] << 4);
-  std::vector<uint16_t> scales;
-  for (const float s : g.scales) scales.push_back(FloatToBFloat16(s));
   const Shape by_group{g.rows, g.groups()};
   std::vector<TensorBytes> t{
       ToBytes(name + ".weight_packed", Storage::kU8, {g.rows, g.cols / 2}, nibbles),
-      ToBytes(name + ".weight_scale", Storage::kBF16, by_group, scales),
+      PackedScales(name + ".weight_scale", g),
       ToBytes(name + ".weight_outer", Storage::kF32, {1}, std::vector<float>{g.outer})};
+  if (g.format.double_quant)
+    t.push_back(
+        ToBytes(name + ".weight_scale_unit", Storage::kF32, {1}, std::vector<float>{g.unit}));
   if (!g.zeros.empty())
     t.push_back(ToBytes(name + ".weight_zero_point", Storage::kU8, by_group, g.zeros));
   return t;

@@ -1,12 +1,14 @@
 // Quantized weights in safetensors, as Mezzo lays them out. Beside config.json's
 //
 //   "quantization_config": {"quant_method": "mezzo", "codes": "nf4", "group_size": 64,
-//     "zero_points": false, "fp8": "e4m3fn", "activations": "fp8", "activation_group": 0}
+//     "zero_points": false, "double_quant": false, "fp8": "e4m3fn", "activations": "fp8",
+//     "activation_group": 0}
 //
 // a linear layer's NAME.weight (out, in) is
 //
 //   NAME.weight_packed      U8 (out, in / 2)    codes, the even column's in the low four bits
-//   NAME.weight_scale       BF16 (out, groups)
+//   NAME.weight_scale       BF16 (out, groups)  U8 with double_quant: unsigned E3M5
+//   NAME.weight_scale_unit  F32 (1)             only with double_quant: GroupCodes::unit
 //   NAME.weight_zero_point  U8 (out, groups)    only with zero points
 //   NAME.weight_outer       F32 (1)             GroupCodes::outer
 //
