@@ -1,6 +1,3 @@
-// One planner: its steps hand each other the base network, options, sensitivities and samples, so
-// that a file apiece would be a struct of all these and functions over it. What can stand alone
-// does: mixed/, sensitivity/, planner.cc.
 #include "mezzo/cli/plan_network.h"
 
 #include <algorithm>
@@ -12,18 +9,23 @@
 #include "mezzo/algorithm/bias_correction.h"
 #include "mezzo/algorithm/mixed/activation_formats.h"
 #include "mezzo/algorithm/mixed/network.h"
+#include "mezzo/algorithm/mixed/refine.h"
+#include "mezzo/algorithm/mixed/tune.h"
 #include "mezzo/algorithm/pack_weights.h"
 #include "mezzo/base/files.h"
 #include "mezzo/base/progress.h"
 #include "mezzo/cli/int8_setup.h"
+#include "mezzo/cli/layer_times.h"
+#include "mezzo/cli/probe_task.h"
+#include "mezzo/cli/ranking_check.h"
+#include "mezzo/cli/yardstick.h"
 #include "mezzo/import/onnx_writer.h"
 #include "mezzo/runtime/lower.h"
-#include "mezzo/tensor/arithmetic.h"
 
 namespace mezzo {
 namespace {
 
-constexpr size_t kKeptOutputs = size_t{64} << 20, kTuningBytes = size_t{384} << 20;
+constexpr size_t kTuningBytes = size_t{384} << 20;
 
 constexpr size_t kJudges = 128;  // calibration samples that tell if tuning helps
 
@@ -39,51 +41,6 @@ int64_t FileBytes(Model model, const Plan& plan) {
   PackWeights(model, plan);
   return static_cast<int64_t>(OnnxBytes(model));
 }
-
-// Samples, and the float model's outputs on them, made once.
-class Yardstick {
- public:
-  Yardstick(const Int8Setup& setup, std::vector<size_t> samples, const Graph& graph)
-      : setup_(setup), samples_(std::move(samples)), session_(graph, {}), kept_(samples_.size()) {}
-
-  // ProbeSize of each sample.
-  std::vector<double> Sizes() {
-    std::vector<double> sizes(samples_.size());
-    setup_.threads.Each(sizes.size(), [&](size_t i, size_t) {
-      sizes[i] = ProbeSize(setup_.task.distortion, FloatOutputs(i, Inputs(i)));
-    });
-    return sizes;
-  }
-
-  // The mean loss of a graph's outputs over the first `count` samples.
-  double Loss(const Graph& graph, size_t count = SIZE_MAX) {
-    const Session session(graph, {});
-    std::vector<double> losses(std::min(count, kept_.size()));
-    setup_.threads.Each(losses.size(), [&](size_t i, size_t) {
-      const TensorMap inputs = Inputs(i);
-      losses[i] = OutputLoss(setup_.task.distortion, FloatOutputs(i, inputs), session.Run(inputs));
-    });
-    double sum = 0;
-    for (const double l : losses) sum += l;
-    return sum / static_cast<double>(losses.size());
-  }
-
- private:
-  TensorMap Inputs(size_t i) const { return setup_.dataset->Get(samples_[i]).inputs; }
-  std::vector<Tensor> FloatOutputs(size_t i, const TensorMap& inputs) {
-    if (!kept_[i].empty()) return kept_[i];
-    std::vector<Tensor> outputs = session_.Run(inputs);
-    size_t bytes = 0;
-    for (const Tensor& t : outputs) bytes += t.bytes();
-    if (bytes * kept_.size() <= kKeptOutputs) kept_[i] = outputs;
-    return outputs;
-  }
-
-  const Int8Setup& setup_;
-  const std::vector<size_t> samples_;
-  const Session session_;
-  std::vector<std::vector<Tensor>> kept_;
-};
 
 class NetworkPlanner : public Planner {
  public:
@@ -169,57 +126,13 @@ class NetworkPlanner : public Planner {
     for (const NetworkLayer& l : layers_)
       for (const Tensor& d : l.ranked.deltas) held += d.bytes();
     std::fprintf(out(), "%zu layers with %zu options each: their rounding errors take %.1f MB\n",
-                 layers_.size(), task.formats.size(), 1e-6 * static_cast<double>(held));
+                 layers_.size(), layers_.at(0).options.size(), 1e-6 * static_cast<double>(held));
     int8_bytes_ = FileBytes(base_.quantized, base_.plan);
-    MeasureTimes();
-  }
-
-  // What each layer takes in integers and in float, with the Relu or Clip behind it, and what all
-  // else takes in the int8 network.
-  void MeasureTimes() {
     clock_.Begin("measuring latency");
-    const TensorMap inputs = setup_.CalibrationInputs(0);
-    const Graph lowered = LowerToIntegers(base_.quantized.graph, nullptr);
-    const auto [float_ms, int8_ms] = MedianLatencies(Session(graph(), {setup_.threads}),
-                                                     Session(lowered, {setup_.threads}), inputs);
-    const auto floats = NodeTimes(graph(), inputs, float_ms);
-    const auto integers = NodeTimes(lowered, inputs, int8_ms);
-    const Uses uses(graph());
-    int64_t total = 0;
-    for (const auto& [name, ns] : integers) total += ns;
-    for (const auto& [name, ns] : floats) float_ns_ += ns;
-    rest_ns_ = total;
-    for (const NetworkLayer& l : layers_) {
-      const auto it = integers.find(l.node);
-      std::pair<int64_t, int64_t> time{it == integers.end() ? 0 : it->second, floats.at(l.node)};
-      for (const Node& node : graph().nodes)
-        if ((node.Is("Relu") || node.Is("Clip")) && uses.producer.contains(node.inputs[0]) &&
-            graph().nodes[uses.producer.at(node.inputs[0])].name == l.node)
-          time.second += floats.at(node.name);
-      rest_ns_ -= time.first;
-      times_.push_back(time);
-    }
-  }
-
-  // The median of each node's time, brought to add up to what a whole run takes.
-  std::map<std::string, int64_t> NodeTimes(const Graph& g, const TensorMap& inputs,
-                                           double whole_ms) const {
-    constexpr int kRuns = 15;
-    const Session session(g, {setup_.threads});
-    session.Run(inputs);
-    std::vector<std::vector<int64_t>> runs(kRuns);
-    for (auto& ns : runs) session.Profile(inputs, &ns);
-    std::map<std::string, int64_t> times;
-    for (size_t k = 0; k < g.nodes.size(); ++k) {
-      std::vector<double> one;
-      for (const auto& ns : runs) one.push_back(static_cast<double>(ns[k]));
-      times[g.nodes[k].name] += static_cast<int64_t>(Median(one));
-    }
-    double sum = 0;
-    for (const auto& [name, ns] : times) sum += static_cast<double>(ns);
-    for (auto& [name, ns] : times)
-      ns = static_cast<int64_t>(static_cast<double>(ns) * 1e6 * whole_ms / sum);
-    return times;
+    std::vector<std::string> names;
+    for (const NetworkLayer& l : layers_) names.push_back(l.node);
+    times_ = MeasureLayerTimes(graph(), LowerToIntegers(base_.quantized.graph, nullptr), names,
+                               setup_.CalibrationInputs(0), setup_.threads);
   }
 
   void Measure() {
@@ -234,27 +147,11 @@ class NetworkPlanner : public Planner {
       if (values.contains(name))
         activations.push_back(CodedActivation(name, a, base_.plan.activation_format));
     const size_t n = setup_.task.calibration_count;
-    const DistortionKind kind = setup_.task.distortion;
     const bool labels = o_.targets == "labels";
-    const std::vector<ProbeDraw> draws =
-        SpreadProbes(labels ? std::vector<double>(n, 1) : calibration_->Sizes(),
-                     std::max(n, o_.sensitivity_samples), o_.data.seed);
-    SensitivityTask task;
-    task.count = draws.size();
-    task.sample = [&](size_t i) { return setup_.CalibrationInputs(draws[i].sample); };
-    task.probe = [&](size_t i, const std::vector<Tensor>& outputs) {
-      std::vector<Tensor> u;
-      if (labels) {
-        const Sample s = setup_.dataset->Get(setup_.split.calibration[draws[i].sample]);
-        u = LabelProbe(kind, outputs, LabelAs<int64_t>(s, "--targets labels", "a class index"));
-      } else {
-        u = DrawProbe(kind, outputs, o_.data.seed * 1000003 + i);
-      }
-      for (Tensor& t : u)
-        if (t.defined())
-          for (float& v : t.span<float>()) v *= draws[i].scale;
-      return u;
-    };
+    SensitivityTask task =
+        ProbeTask(setup_, labels,
+                  SpreadProbes(labels ? std::vector<double>(n, 1) : calibration_->Sizes(),
+                               std::max(n, o_.sensitivity_samples), o_.data.seed));
     if (options_.front_points > 0 || o_.validate > 0 || options_.ranking == "auto-quantize")
       task.outputs = kOutputSamples;
     Progress progress("measuring sensitivity", task.count);
@@ -319,12 +216,13 @@ class NetworkPlanner : public Planner {
   int64_t Cost(const std::string& budget, size_t l, size_t i) const override {
     const NetworkOption& o = layers_[l].options[i];
     if (budget == "size") return o.bytes - least_[l];
-    if (budget == "latency") return o.name == "float32" ? times_[l].second : times_[l].first;
+    if (budget == "latency")
+      return o.name == "float32" ? times_.layers[l].float_ns : times_.layers[l].int8_ns;
     const int64_t bits = o.name == "float32" ? 32 * 32 : o.bits * 8;
     return layers_[l].macs * bits;
   }
   int64_t Rest(const std::string& budget) const override {
-    if (budget == "latency") return rest_ns_;
+    if (budget == "latency") return times_.rest_ns;
     int64_t rest = 0;
     if (budget == "size") {
       rest = int8_bytes_ + shared_bytes_ + uncounted_;
@@ -334,7 +232,7 @@ class NetworkPlanner : public Planner {
   }
   double OfFloat(const std::string& budget) const override {
     if (budget == "size") return SizeOfFiles(setup_.files);
-    if (budget == "latency") return static_cast<double>(float_ns_);
+    if (budget == "latency") return static_cast<double>(times_.float_ns);
     double sum = 0;
     for (const NetworkLayer& l : layers_) sum += 32.0 * 32 * static_cast<double>(l.macs);
     return sum;
@@ -345,35 +243,21 @@ class NetworkPlanner : public Planner {
   Model Build(const std::vector<size_t>& options, Plan* plan) {
     *plan = WithOptions(base_.plan, layers_, options);
     plan->notes.clear();
-    Model best = ApplyPlan(base_.prepared, *plan, &plan->notes);
     tuning_note_.clear();
-    if (o_.no_tuning) return best;
+    if (o_.no_tuning) return ApplyPlan(base_.prepared, *plan, &plan->notes);
     if (!tuning_)
       tuning_.emplace(graph(), setup_.task.distortion, setup_.task.calibration,
                       std::min<size_t>(48, setup_.task.calibration_count), kTuningBytes,
                       setup_.threads);
-    const auto loss = [&](const Model& model) {
-      return calibration_->Loss(LowerToIntegers(model.graph, nullptr), kJudges);
-    };
-    double least = loss(best);
-    tuning_note_ = Cat(report_.loss_name, " on calibration samples ", least);
-    const Plan as_it_is = *plan;
-    for (const bool scales : {false, true}) {
-      Plan tuned = as_it_is;
-      for (auto& [name, node] : tuned.nodes) node.bias_shift.clear();
-      ApplyFits(graph(),
-                FitOutputs(base_.prepared, tuned, *tuning_, kTuningBytes, scales, setup_.threads),
-                tuned);
-      Model fitted = ApplyPlan(base_.prepared, tuned);
-      const double got = loss(fitted);
-      tuning_note_ += Cat(scales ? ", scales and biases " : ", with biases fitted ", got);
-      if (got >= least) continue;
-      least = got;
-      best = std::move(fitted);
-      *plan = std::move(tuned);
-    }
-    tuning_note_ += ": the best was kept";
-    return best;
+    Tuned best = TunePlan(
+        base_.prepared, std::move(*plan), *tuning_, kTuningBytes,
+        [&](const Model& m) {
+          return calibration_->Loss(LowerToIntegers(m.graph, nullptr), kJudges);
+        },
+        setup_.threads);
+    tuning_note_ = Cat(report_.loss_name, " on calibration samples ", best.note);
+    *plan = std::move(best.plan);
+    return std::move(best.model);
   }
 
   PlanPoint Measured(const Model& model, const Plan& plan, const std::vector<size_t>& options,
@@ -405,51 +289,21 @@ class NetworkPlanner : public Planner {
     return calibration_->Loss(LowerToIntegers(model.graph, nullptr));
   }
 
-  // What each layer costs in its place, measured as what it gives back in int8, weighs its
-  // predicted losses for the next choice; the best choice of all rounds stays.
   Choice Refined(const Choice& first, const std::vector<LayerChoices>& choices,
                  const std::vector<Budget>& limits) override {
-    std::vector<LayerChoices> layers = choices;
-    Choice best = first;
-    const double begin = Quick(first.options);
-    double least = begin;
+    std::vector<Choice> starts{first};
     for (const char* ranking : {"hawq", "auto-quantize"}) {  // other places to begin at
       if (std::string(ranking) == "auto-quantize" && measured_.layers[0].outputs.empty()) continue;
-      const Choice other = ChooseOptions(ChoicesBy(ranking, limits), limits);
-      const double loss = Quick(other.options);
-      if (loss < least) least = loss, best = other;
+      starts.push_back(ChooseOptions(ChoicesBy(ranking, limits), limits));
     }
-    Choice present = best;
-    double now = least;
-    for (size_t round = 0; round < options_.refine; ++round) {
-      Progress progress("refining", layers_.size());
-      for (size_t l = 0; l < layers_.size(); ++l) {
-        progress.Step();
-        const size_t i = present.options[l];
-        size_t rich = 0;  // int8, or float32 from there
-        const std::string reference = layers_[l].options[i].name == "int8" ? "float32" : "int8";
-        while (layers_[l].options[rich].name != reference) ++rich;
-        if (layers_[l].options[i].name == "float32") continue;
-        const double predicted = layers[l].options[i].loss - layers[l].options[rich].loss;
-        if (predicted <= 0.002 * present.loss) continue;  // too little to be seen
-        std::vector<size_t> richer = present.options;
-        richer[l] = rich;
-        const double ratio = std::clamp((now - Quick(richer)) / predicted, 0.25, 4.0);
-        for (LayerOption& o : layers[l].options) o.loss *= std::sqrt(ratio);
-      }
-      present = ChooseOptions(layers, limits);
-      now = Quick(present.options);
-      if (now < least) least = now, best = present;
-    }
+    Progress progress("refining", options_.refine * layers_.size());
+    Refinement r = RefineChoice(
+        starts, choices, limits, options_.refine,
+        [&](const std::vector<size_t>& options) { return Quick(options); },
+        [&] { progress.Step(); });
     std::fprintf(out(), "refined: %s on calibration samples %.6g -> %.6g\n",
-                 report_.loss_name.c_str(), begin, least);
-    // what was proven is the prediction that all began with
-    best.answer = first.answer;
-    best.loss_unit = first.loss_unit;
-    best.loss = 0;
-    for (size_t l = 0; l < choices.size(); ++l)
-      best.loss += choices[l].options[best.options[l]].loss;
-    return best;
+                 report_.loss_name.c_str(), r.before, r.after);
+    return std::move(r.best);
   }
 
   void Finish() {
@@ -479,55 +333,23 @@ class NetworkPlanner : public Planner {
     return 0;
   }
 
-  // Every layer alone at every option: what that really does, and how the rankings foretell it.
   void Validate() {
     clock_.Begin("validating rankings");
-    const size_t options = layers_.at(0).options.size();
-    std::vector<std::vector<double>> truth(layers_.size(), std::vector<double>(options));
     Progress progress("validating rankings", layers_.size());
-    for (size_t l = 0; l < layers_.size(); ++l) {
-      for (size_t i = 0; i < options; ++i) {
-        Graph changed = graph();
-        for (const Node& node : graph().nodes) {
-          if (node.name != layers_[l].node) continue;
-          Tensor& w = changed.initializers.at(node.inputs[1]);
-          w = Sum(w, layers_[l].ranked.deltas[i]);
-          const Tensor& shift = layers_[l].shifts[i];
-          if (!shift.defined() || !node.HasInput(2)) continue;
-          Tensor& bias = changed.initializers.at(node.inputs[2]);
-          bias = Sum(bias, shift);
-        }
-        truth[l][i] = held_out_->Loss(changed, o_.validate);
-      }
-      progress.Step();
-    }
-    for (size_t i = 0; i < options; ++i)
-      if (layers_[0].options[i].name != "float32")
-        report_.validated.push_back(layers_[0].options[i].name);
+    const Scores alone = LossesAlone(
+        graph(), layers_, [&](const Graph& g) { return held_out_->Loss(g, o_.validate); },
+        [&] { progress.Step(); });
+    report_.validated = UniformOptions();
     for (const std::string& name : Rankings()) {
-      const Scores scores = name == "fisher" ? FisherScores(measured_.layers) : ScoresBy(name);
-      PlanRanking ranking{name, 0, {}};
-      std::vector<double> all, all_true;
-      for (size_t i = 0; i < options; ++i) {
-        const NetworkOption& o = layers_[0].options[i];
-        if (o.name == "float32") continue;
-        std::vector<double> a, b;
-        for (size_t l = 0; l < layers_.size(); ++l) {
-          a.push_back(scores[l][i]);
-          b.push_back(truth[l][i]);
-        }
-        ranking.by_option.push_back(RankCorrelation(a, b));
-        if (o.bits > 4) continue;
-        all.insert(all.end(), a.begin(), a.end());
-        all_true.insert(all_true.end(), b.begin(), b.end());
-      }
-      ranking.correlation = RankCorrelation(all, all_true);
+      PlanRanking r =
+          AgreementOf(name, name == "fisher" ? FisherScores(measured_.layers) : ScoresBy(name),
+                      alone, layers_[0].options);
       std::fprintf(out(), "%-14s rank correlation at 4 bits and below %.3f;", name.c_str(),
-                   ranking.correlation);
-      for (size_t i = 0; i < ranking.by_option.size(); ++i)
-        std::fprintf(out(), " %s %.3f", report_.validated[i].c_str(), ranking.by_option[i]);
+                   r.correlation);
+      for (size_t i = 0; i < r.by_option.size(); ++i)
+        std::fprintf(out(), " %s %.3f", report_.validated[i].c_str(), r.by_option[i]);
       std::fprintf(out(), "\n");
-      report_.rankings.push_back(std::move(ranking));
+      report_.rankings.push_back(std::move(r));
     }
   }
 
@@ -536,13 +358,8 @@ class NetworkPlanner : public Planner {
     report_.float_metric = base_.plan.float_metric;
     report_.float_bytes = OfFloat("size");
     for (const NetworkLayer& l : layers_)
-      report_.layers.push_back({l.node,
-                                l.op,
-                                static_cast<double>(l.ranked.weight.numel()),
-                                static_cast<double>(l.macs),
-                                {},
-                                0,
-                                ""});
+      report_.layers.push_back(
+          {l.node, l.op, double(l.ranked.weight.numel()), double(l.macs), {}, 0, ""});
     report_.calibration_samples = static_cast<int64_t>(setup_.task.calibration_count);
     report_.evaluation_samples = static_cast<int64_t>(setup_.task.held_out_count);
     FillReport(setup_.threads.count());
@@ -560,9 +377,9 @@ class NetworkPlanner : public Planner {
   Model model_;  // with the precisions chosen
   Plan plan_;
   std::string tuning_note_;  // of the model built last
-  int64_t int8_bytes_ = 0, shared_bytes_ = 0, uncounted_ = 0, rest_ns_ = 0, float_ns_ = 0;
-  std::vector<int64_t> least_;                      // by layer, of its options' bytes
-  std::vector<std::pair<int64_t, int64_t>> times_;  // by layer: ns in int8 and in float
+  int64_t int8_bytes_ = 0, shared_bytes_ = 0, uncounted_ = 0;
+  std::vector<int64_t> least_;  // by layer, of its options' bytes
+  LayerTimes times_;
 };
 
 }  // namespace
