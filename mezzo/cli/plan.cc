@@ -1,4 +1,6 @@
 // mezzo plan: the best precision for each layer under hard budgets.
+#include <algorithm>
+
 #include "mezzo/base/error.h"
 #include "mezzo/cli/commands.h"
 #include "mezzo/cli/plan_network.h"
@@ -53,7 +55,8 @@ void AddText(CLI::App& cmd, PlanTextOptions& o) {
                  "Language models: windows behind the calibration's to measure on")
       ->capture_default_str();
   cmd.add_option("--recovery-ranks", o.ranks,
-                 "Language models: ranks of recovery paths that layers in four bits may have")
+                 "Ranks of recovery paths that layers in four bits may have, of networks those of "
+                 "fewer than 8")
       ->delimiter(',')
       ->check(CLI::Range(1, 4096));
 }
@@ -99,6 +102,10 @@ void AddPlan(CLI::App& app) {
     o->text.data = o->network.data.data;
     o->text.seed = o->network.data.seed;
     o->text.threads = o->network.threads = o->threads.threads;
+    std::vector<int64_t>& ranks = o->text.ranks;
+    std::sort(ranks.begin(), ranks.end());
+    ranks.erase(std::unique(ranks.begin(), ranks.end()), ranks.end());
+    o->network.ranks = ranks;
     if (LanguageModel::Recognizes(o->planner.model)) {
       const std::string& r = o->planner.ranking;
       Require(r != "eagl" && r != "ompq", "--ranking ", r, " is for networks");

@@ -48,6 +48,9 @@ class NetworkPlanner : public Planner {
       : Planner(planner),
         o_(o),
         setup_(planner.model, o.data, o.samples, o.evaluation_samples, o.threads) {
+    for (const std::string& b : planner.budgets)
+      Require(o.ranks.empty() || !b.starts_with("latency"), "--recovery-ranks with --budget ", b,
+              ": what paths take is not measured; give size or bops");
     report_.metric = setup_.metric;
     report_.higher_is_better = setup_.evaluator->higher_is_better();
     report_.loss_name = setup_.task.distortion == DistortionKind::kRelativeError ? "relative error"
@@ -60,8 +63,8 @@ class NetworkPlanner : public Planner {
     CheckFeasible();
     Measure();
     if (o_.validate > 0) Validate();
-    // What Q/DQ pairs a layer in float needs depends on its neighbours: if the file comes out
-    // larger than was counted, the rest of it is.
+    // What Q/DQ pairs a layer in float or with a path needs depends on its neighbours: if the file
+    // comes out larger than was counted, the rest of it is.
     for (int attempt = 0; attempt < 5; ++attempt) {
       Choose();
       clock_.Begin("finishing the model");
@@ -108,6 +111,7 @@ class NetworkPlanner : public Planner {
       ParseWeightOption(f);
       task.formats.push_back(f);
     }
+    task.ranks = o_.ranks;
     task.sample = setup_.task.calibration;
     task.count = std::min<size_t>(setup_.task.calibration_count, 128);
     task.threads = setup_.threads;
@@ -206,7 +210,7 @@ class NetworkPlanner : public Planner {
       LayerChoices layer{layers_[l].node, {}, ""};
       for (size_t i = 0; i < layers_[l].options.size(); ++i) {
         const NetworkOption& o = layers_[l].options[i];
-        layer.options.push_back({o.name, o.stored_bits, 0, {}, scores[l][i], false});
+        layer.options.push_back({o.name, o.stored_bits, 0, {}, scores[l][i], !o.available});
       }
       all.push_back(std::move(layer));
     }
@@ -219,7 +223,7 @@ class NetworkPlanner : public Planner {
     if (budget == "latency")
       return o.name == "float32" ? times_.layers[l].float_ns : times_.layers[l].int8_ns;
     const int64_t bits = o.name == "float32" ? 32 * 32 : o.bits * 8;
-    return layers_[l].macs * bits;
+    return layers_[l].macs * bits + o.path_macs * 16 * 32;
   }
   int64_t Rest(const std::string& budget) const override {
     if (budget == "latency") return times_.rest_ns;

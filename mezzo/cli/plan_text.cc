@@ -30,9 +30,7 @@ struct LayerKind {
   std::string name;
 };
 
-std::vector<LayerKind> Kinds(std::vector<int64_t> ranks) {
-  std::sort(ranks.begin(), ranks.end());
-  ranks.erase(std::unique(ranks.begin(), ranks.end()), ranks.end());
+std::vector<LayerKind> Kinds(const std::vector<int64_t>& ranks) {
   std::vector<LayerKind> kinds{{LlmPrecision::kFourBits, 0, "4bit"}};
   for (const int64_t r : ranks) kinds.push_back({LlmPrecision::kFourBits, r, Cat("4bit+r", r)});
   for (const LlmPrecision p : {LlmPrecision::kInt8, LlmPrecision::kFloat})
@@ -112,7 +110,7 @@ class TextPlanner : public Planner {
     LlmJob job = JobOf(how_, stored_);
     job.windows = calibration_;
     job.threads = threads_;
-    job.recovery.rank = o_.ranks.empty() ? 0 : *std::max_element(o_.ranks.begin(), o_.ranks.end());
+    job.recovery.rank = o_.ranks.empty() ? 0 : o_.ranks.back();
     job.recovery.alternations = 0;
     const size_t per_block = LinearLayers(model_.Block(0)).size();
     Progress progress("quantizing", static_cast<size_t>(model_.config().layers) * per_block);

@@ -46,7 +46,7 @@ std::vector<LayerChoices> Planner::ChoicesBy(const std::string& ranking,
                                  layers[l].name) != options_.exclude.end();
     for (size_t i = 0; i < layers[l].options.size(); ++i) {
       LayerOption& option = layers[l].options[i];
-      option.excluded = fixed && option.name != "float32";
+      option.excluded |= fixed && option.name != "float32";
       option.bytes = Cost("size", l, i);
       for (const Budget& b : limits) option.costs.push_back(Cost(b.name, l, i));
     }

@@ -28,8 +28,8 @@ class Planner {
   virtual ~Planner() = default;
 
  protected:
-  // Every layer's options with what they lose by a ranking, without costs, ties and exclusions; the
-  // same layers and options each time.
+  // Every layer's options with what they lose by a ranking, without costs, ties and the user's
+  // exclusions; the same layers and options each time.
   virtual std::vector<LayerChoices> LossesBy(const std::string& ranking) = 0;
   virtual std::vector<std::string> Rankings() const = 0;  // "fisher" first
   // What an option costs under the budget of this name.

@@ -1,4 +1,6 @@
-// The program as its users start it: exit status, what it says, and what it leaves behind.
+// The program as its users start it: exit status, what it says, and what it leaves behind. Networks
+// and language models, files that are whole and jobs that are ended: all by one fixture, which
+// starts it.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -13,9 +15,11 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "mezzo/algorithm/recovery/network_paths.h"
 #include "mezzo/base/files.h"
 #include "mezzo/checkpoint/npz.h"
 #include "mezzo/import/llm/tiny_model_test.h"
+#include "mezzo/import/onnx_reader.h"
 #include "mezzo/import/onnx_writer.h"
 
 namespace mezzo {
@@ -247,6 +251,29 @@ TEST_F(Program, PlansWithinBudgetsAndKeepsThem) {
   EXPECT_TRUE(ReadFile(plan) == first);
 }
 
+// Where int8 is too large, a path beside two bits is the better choice; quantize writes it.
+TEST_F(Program, PlansPathsOfNetworks) {
+  WriteOnnx(TwoProducts(), model_);
+  const fs::path plan = folder_.path() / "plan.json";
+  const std::vector<std::string> arguments{"plan",   model_.string(),    "--data",   data_.string(),
+                                           "-o",     plan.string(),      "--budget", "size=35%",
+                                           "--json", "--recovery-ranks", "4,2",      "--formats",
+                                           "nf2"};
+  ASSERT_EQ(Run(arguments), 0) << ReadFile(err_);
+  const auto json = nlohmann::json::parse(ReadFile(out_));
+  const auto& hidden = json["layers"][1];
+  EXPECT_EQ(hidden["options"].size(), 5U);
+  const auto chosen =
+      hidden["options"][hidden["chosen"].get<size_t>()]["format"].get<std::string>();
+  EXPECT_TRUE(chosen.starts_with("nf2+r")) << chosen;
+  const auto node = nlohmann::json::parse(ReadFile(plan))["nodes"]["hidden"];
+  EXPECT_EQ(Cat("nf2+r", node["recovery"]["rank"].get<int>()), chosen);
+  ASSERT_EQ(Run({"quantize", model_.string(), "--plan", plan.string(), "-o", output_.string()}), 0)
+      << ReadFile(err_);
+  EXPECT_EQ(json["budgets"][0]["real"], fs::file_size(output_));
+  EXPECT_TRUE(HasPaths(ReadOnnx(output_).graph));
+}
+
 TEST_F(Program, RefusesBudgetsAndLayersThatAreNone) {
   WriteOnnx(TwoProducts(), model_);
   const auto refusal = [&](const std::vector<std::string>& more) {
@@ -273,6 +300,8 @@ TEST_F(Program, RefusesBudgetsAndLayersThatAreNone) {
   EXPECT_NE(refusal({"--budget", "size=90%", "--budget", "size=80%"}).find("twice"),
             std::string::npos);
   EXPECT_NE(refusal({"--budget", "size=90%", "--formats", "int9"}).find("int9"), std::string::npos);
+  EXPECT_NE(refusal({"--budget", "latency=9ms", "--recovery-ranks", "2"}).find("latency=9ms"),
+            std::string::npos);
   EXPECT_FALSE(fs::exists(folder_.path() / "plan.json"));
 }
 

@@ -17,14 +17,14 @@ Tensor RowsOf(const Node& node, const Tensor& weight) {
   return matrix;
 }
 
-// What `weight` is without a matrix of its rows.
-Tensor LessRows(const Node& node, const Tensor& weight, const Tensor& matrix) {
+// A matrix of the rows of `weight`, laid out as that is.
+Tensor FromRows(const Node& node, const Tensor& weight, const Tensor& matrix) {
   const WeightRows rows(node, weight);
-  Tensor left = weight.Clone();
+  Tensor laid_out(DType::kFloat32, weight.shape());
   for (int64_t o = 0; o < rows.channels; ++o)
     for (int64_t k = 0; k < rows.depth; ++k)
-      left.data<float>()[rows.At(o, k)] -= matrix.data<float>()[o * rows.depth + k];
-  return left;
+      laid_out.data<float>()[rows.At(o, k)] = matrix.data<float>()[o * rows.depth + k];
+  return laid_out;
 }
 
 class PathAdder {
@@ -95,6 +95,16 @@ LowRank FromWeights(const Node& layer, const PathWeights& w) {
   return {RowsOf(layer, w.a), w.b.Reshape({w.b.dim(0), w.b.dim(1)})};
 }
 
+LowRank FitPath(const Node& node, const Tensor& error, const RoundingBasis& basis, int64_t rank,
+                const Threads& threads) {
+  return RoundToBFloat16(FitLowRank(RowsOf(node, error), basis.hessians.at(0), rank, threads));
+}
+
+Tensor PathProduct(const Node& node, const Tensor& weight, const LowRank& path,
+                   const Threads& threads) {
+  return FromRows(node, weight, Product(path, threads));
+}
+
 RoundedWithPath QuantizeWithPath(const Node& node, const Tensor& weight, const WeightFormat& format,
                                  int64_t group_size, bool limit_pairs, const RoundingBasis* basis,
                                  const PathChoice& choice, const Threads& threads) {
@@ -118,7 +128,7 @@ RoundedWithPath QuantizeWithPath(const Node& node, const Tensor& weight, const W
     if (loss >= least) break;
     least = loss;
     best = std::move(r);
-    left = LessRows(node, weight, product);
+    left = Difference(weight, FromRows(node, weight, product));
   }
   return best;
 }

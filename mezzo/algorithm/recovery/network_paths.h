@@ -31,6 +31,14 @@ RoundedWithPath QuantizeWithPath(const Node& node, const Tensor& weight, const W
                                  int64_t group_size, bool limit_pairs, const RoundingBasis* basis,
                                  const PathChoice& choice, const Threads& threads);
 
+// The path that takes up the most of `error`, laid out as the layer's weight is, in its outputs.
+LowRank FitPath(const Node& node, const Tensor& error, const RoundingBasis& basis, int64_t rank,
+                const Threads& threads);
+
+// B A, laid out as the layer's weight is.
+Tensor PathProduct(const Node& node, const Tensor& weight, const LowRank& path,
+                   const Threads& threads);
+
 // The nodes of the quantized layers' paths, in float; what was the layer's output is the sum now.
 // Throws UsageError naming the node if a path does not fit its layer.
 void AddPaths(Graph& graph, const Plan& plan);
