@@ -1,17 +1,22 @@
-"""Writes tokenizers with every option that is supported, and what the `tokenizers` package makes of
-hostile texts with them, for mezzo/import/tokenizer/oracle_test.cc.
+"""Writes tokenizers with every option that is supported, and what the packages `tokenizers` and
+`sentencepiece` make of hostile texts with them, for mezzo/import/tokenizer/oracle_test.cc.
 
     python tools/tokenizer_cases.py OUT     then     MEZZO_TOKENIZER_TESTS=OUT build/mezzo_tests
 
-OUT/NAME/tokenizer.json and OUT/NAME/cases.json: [[text, ids, ids with special tokens, decoded], ...].
+OUT/NAME/tokenizer.json or tokenizer.model, and
+OUT/NAME/cases.json: [[text, ids, ids with special tokens, decoded], ...].
 """
 
+import io
+import itertools
 import json
 import pathlib
 import random
+import re
 import sys
 import unicodedata
 
+import sentencepiece
 from tokenizers import AddedToken, Regex, Tokenizer, models, trainers
 from tokenizers import decoders as d
 from tokenizers import normalizers as n
@@ -88,6 +93,79 @@ def tokenizers(corpus: list[str]):
     yield "no_decoder", make(None, p.Digits(False), None, ["<unk>"], unk_token="<unk>")
 
 
+def sentencepieces(corpus: list[str]):
+    def train(**options):
+        model = io.BytesIO()
+        sentencepiece.SentencePieceTrainer.train(**{
+            "sentence_iterator": iter(corpus), "model_writer": model, "vocab_size": 700, "hard_vocab_limit": False,
+            "character_coverage": 0.99, "minloglevel": 2, **options})
+        return model.getvalue()
+
+    plain = {"normalization_rule_name": "identity", "remove_extra_whitespaces": False}
+    kept = {"user_defined_symbols": ["foo", "fo", " it", "K", "ﷺ", "...", "\u0301", "日本"]}
+    yield "sp_nmt_nfkc", train()
+    yield "sp_identity", train(**plain)
+    yield "sp_identity_bytes", train(**plain, byte_fallback=True)
+    yield "sp_nfkc_cf_bytes_kept", train(normalization_rule_name="nmt_nfkc_cf", byte_fallback=True, **kept)
+    yield "sp_kept_no_prefix", train(**plain, **kept, add_dummy_prefix=False, unk_id=3, bos_id=0, eos_id=1, pad_id=2)
+    yield "sp_across_spaces", train(normalization_rule_name="nfkc", remove_extra_whitespaces=False, split_by_whitespace=False,
+                                    bos_id=-1)
+    yield "sp_no_prefix_trimmed", train(normalization_rule_name="identity", add_dummy_prefix=False,
+                                        allow_whitespace_only_pieces=True)
+
+
+def charsmap(model: bytes) -> bytes:
+    """The field precompiled_charsmap (2) of normalizer_spec (3)."""
+    def fields(message):
+        def varint():
+            nonlocal at
+            value = shift = 0
+            while True:
+                byte = message[at]
+                at += 1
+                value |= (byte & 0x7F) << shift
+                shift += 7
+                if byte < 0x80:
+                    return value
+        at = 0
+        while at < len(message):
+            tag = varint()
+            size = {0: 0, 1: 8, 2: 0, 5: 4}[tag & 7]
+            if tag & 7 in (0, 2):
+                number = varint()
+                size = number if tag & 7 == 2 else 0
+            yield tag >> 3, message[at:at + size]
+            at += size
+    return dict(fields(dict(fields(model))[3]))[2]
+
+
+def unigrams(corpus: list[str], maps: dict[str, bytes]):
+    def make(normalizer, words, decoder, special=("<unk>",), added=(), byte_fallback=False):
+        t = Tokenizer(models.Unigram())
+        if normalizer:
+            t.normalizer = normalizer
+        t.pre_tokenizer = words
+        t.decoder = decoder
+        t.train_from_iterator(corpus, trainers.UnigramTrainer(
+            vocab_size=700, special_tokens=list(special), unk_token="<unk>", show_progress=False))
+        if byte_fallback:
+            model = json.loads(t.to_str())["model"]
+            t.model = models.Unigram([tuple(v) for v in model["vocab"]], model["unk_id"], True)
+        t.add_tokens(list(added))
+        return t
+
+    spaces, first = p.Metaspace(), p.Metaspace(prepend_scheme="first", split=False)
+    pieces = d.Sequence([d.ByteFallback(), d.Metaspace()])
+    trimmed = n.Sequence([n.Precompiled(maps["nfkc"]), n.Strip(left=False, right=True), n.Replace(Regex(" {2,}"), "▁")])
+    yield "unigram", make(None, spaces, d.Metaspace())
+    yield "unigram_bytes", make(None, first, pieces, ["<unk>", *BYTES], ADDED, True)
+    yield "unigram_half_the_bytes", make(n.Strip(left=False), first, pieces, ["<pad>", "<unk>", *BYTES[:0xA0]],
+                                           ADDED, True)
+    yield "unigram_t5", make(n.Precompiled(maps["nmt_nfkc"]), p.Sequence([p.WhitespaceSplit(), spaces]), d.Metaspace())
+    yield "unigram_xlmr", make(trimmed, spaces, d.Metaspace(), ["<cls>", "<pad>", "<unk>"], ADDED)
+    yield "unigram_cf", make(n.Precompiled(maps["nfkc_cf"]), first, d.Metaspace())
+
+
 def texts(seed: int, count: int):
     r = random.Random(seed)
     marks = [chr(c) for c in range(0x110000) if unicodedata.category(chr(c))[0] == "M"]
@@ -113,7 +191,7 @@ def texts(seed: int, count: int):
         return r.choice(WORDS) + r.choice(["", " ", "  "])
 
     yield ""
-    yield from ("a" * 20000, " " * 20000, "é" * 10000 + " " * 9, "中" * 9000, " a" * 9000, "\u0301" * 999)
+    yield from ("a" * 20000, " " * 20000, "é" * 10000 + " " * 9, "中" * 9000, " a" * 9000, "\u0301" * 999, "0x00y000z" * 5000)
     for _ in range(count):
         yield "".join(part() for _ in range(r.randrange(1, 12)))
 
@@ -123,15 +201,34 @@ def main() -> None:
         sys.exit(__doc__)
     documents = sorted(ROOT.glob("*.md")) + sorted(ROOT.glob("docs/**/*.md"))
     corpus = [line for path in documents for line in path.read_text(encoding="utf-8").split("\n")] + WORDS * 5
-    for seed, (name, tokenizer) in enumerate(tokenizers(corpus)):
+    models_by_name = dict(sentencepieces(corpus))
+    maps = {"nmt_nfkc": charsmap(models_by_name["sp_nmt_nfkc"]), "nfkc": charsmap(models_by_name["sp_across_spaces"]),
+            "nfkc_cf": charsmap(models_by_name["sp_nfkc_cf_bytes_kept"])}
+
+    def write(name, file, content, answer, change=str):
         folder = pathlib.Path(sys.argv[1]) / name
         folder.mkdir(parents=True)
-        tokenizer.save(str(folder / "tokenizer.json"))
-        cases = []
-        for text in texts(seed, 300):
-            ids = tokenizer.encode(text, add_special_tokens=False).ids
-            cases.append([text, ids, tokenizer.encode(text).ids, tokenizer.decode(ids)])
+        (folder / file).write_bytes(content)
+        cases = [[text, *answer(text)] for text in map(change, texts(name, 300))]
         (folder / "cases.json").write_text(json.dumps(cases, ensure_ascii=False), encoding="utf-8")
+
+    for name, tokenizer in itertools.chain(tokenizers(corpus), unigrams(corpus, maps)):
+        content = tokenizer.to_str()
+
+        def answer(text, tokenizer=Tokenizer.from_str(content)):
+            ids = tokenizer.encode(text, add_special_tokens=False).ids
+            return ids, tokenizer.encode(text).ids, tokenizer.decode(ids)
+        write(name, "tokenizer.json", content.encode(), answer)
+    for name, model in models_by_name.items():
+        pieces = sentencepiece.SentencePieceProcessor(model_proto=model)
+
+        def answer(text, pieces=pieces):
+            ids = pieces.encode(text)
+            prefix = [pieces.bos_id()] if pieces.bos_id() >= 0 else []
+            # Unknown tokens leave no trace with us, " ⁇ " with the package.
+            return ids, prefix + ids, pieces.decode([i for i in ids if i != pieces.unk_id()])
+        # Control tokens that a text spells out are tokens with us, text with the package.
+        write(name, "tokenizer.model", model, answer, lambda text: re.sub("<+(?=/?s>)", "", text))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 #include "mezzo/import/tokenizer/bpe.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <queue>
 #include <tuple>
 
@@ -35,22 +34,6 @@ void Bpe::AddMerge(int32_t left, int32_t right, int32_t rank, int32_t merged) {
 const Bpe::Merge* Bpe::Find(int32_t left, int32_t right) const {
   const auto it = merges_.find(Key(left, right));
   return it == merges_.end() ? nullptr : &it->second;
-}
-
-void Bpe::UseByteTokens() {
-  for (unsigned b = 0; b < 256; ++b) {
-    char name[8];
-    std::snprintf(name, sizeof name, "<0x%02X>", b);
-    byte_tokens_[b] = vocabulary.Find(name);
-  }
-}
-
-bool Bpe::AppendByteTokens(std::string_view code_point, std::vector<int32_t>* ids) const {
-  const auto token = [&](char c) { return byte_tokens_[static_cast<unsigned char>(c)]; };
-  for (const char c : code_point)
-    if (!token(c)) return false;
-  for (const char c : code_point) ids->push_back(*token(c));
-  return true;
 }
 
 std::vector<int32_t> Bpe::CodePoints(std::string_view word) const {

@@ -5,32 +5,22 @@
 // a merge whose rank falls with that token's score.
 #pragma once
 
-#include <array>
-#include <cstdint>
-#include <optional>
-#include <string_view>
 #include <unordered_map>
-#include <vector>
 
-#include "mezzo/import/tokenizer/vocabulary.h"
+#include "mezzo/import/tokenizer/token_model.h"
 
 namespace mezzo {
 
-class Bpe {
+// A code point that is no token becomes the unknown one; without that, it is dropped.
+class Bpe : public TokenModel {
  public:
-  Vocabulary vocabulary;
-  std::optional<int32_t> unknown;  // for a code point that is no token; without it, it is dropped
-  bool fuse_unknown = false;       // one for a run of them
-  bool ignore_merges = false;      // a word that is a token is that token
+  bool fuse_unknown = false;   // one for a run of code points
+  bool ignore_merges = false;  // a word that is a token is that token
 
   // A later one for the same pair overrides an earlier one.
   void AddMerge(int32_t left, int32_t right, int32_t rank, int32_t merged);
-  // From now on the vocabulary's tokens <0x00> to <0xFF> stand for the bytes of a code point that
-  // is no token, if all it needs are there.
-  void UseByteTokens();
-
-  // Appends the tokens of a word. Takes n log n steps for n code points.
-  void Encode(std::string_view word, std::vector<int32_t>* ids) const;
+  // Takes n log n steps for n code points.
+  void Encode(std::string_view word, std::vector<int32_t>* ids) const override;
 
  private:
   struct Merge {
@@ -38,10 +28,8 @@ class Bpe {
   };
   const Merge* Find(int32_t left, int32_t right) const;
   std::vector<int32_t> CodePoints(std::string_view word) const;
-  bool AppendByteTokens(std::string_view code_point, std::vector<int32_t>* ids) const;
 
   std::unordered_map<uint64_t, Merge> merges_;
-  std::array<std::optional<int32_t>, 256> byte_tokens_;
 };
 
 }  // namespace mezzo

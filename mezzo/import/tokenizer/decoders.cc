@@ -37,6 +37,18 @@ std::string BytesOf(const std::string& token) {
   return bytes;
 }
 
+// Each byte that belongs to no code point becomes U+FFFD.
+std::string ReplaceInvalidBytes(std::string_view bytes) {
+  std::string out;
+  for (size_t i = 0, n = 0; i < bytes.size(); i += n) {
+    bool valid;
+    n = CodePointBytes(bytes, i, &valid);
+    for (size_t k = 0; k < n && !valid; ++k) out += kReplacementCharacter;
+    if (valid) out += bytes.substr(i, n);
+  }
+  return out;
+}
+
 }  // namespace
 
 Decoder DecodeBytes() {
@@ -92,6 +104,34 @@ Decoder JoinTexts(std::string separator) {
 Decoder ReplaceInTexts(Regex pattern, std::string content) {
   return [=](std::vector<std::string>* texts) {
     for (std::string& text : *texts) text = ReplaceAll(pattern, text, content);
+  };
+}
+
+Decoder DecodePieces(bool add_prefix, bool remove_extra_spaces) {
+  const Regex mark = Regex::Literal(kSpaceMark, "pieces");
+  return [=](std::vector<std::string>* texts) {
+    constexpr size_t kMarkBytes = sizeof(kSpaceMark) - 1;
+    std::string all, run;
+    bool drop = add_prefix || remove_extra_spaces;  // a mark that the next piece begins with
+    const auto flush = [&] {
+      all += ReplaceInvalidBytes(run);
+      run.clear();
+    };
+    for (std::string_view piece : *texts) {
+      if (const auto byte = ByteOf(std::string(piece))) {
+        run += *byte;
+        continue;
+      }
+      flush();
+      drop = drop && all.empty();
+      if (drop && piece.starts_with(kSpaceMark)) {
+        piece.remove_prefix(kMarkBytes);
+        drop = remove_extra_spaces;
+      }
+      all += ReplaceAll(mark, piece, " ");
+    }
+    flush();
+    *texts = {std::move(all)};
   };
 }
 

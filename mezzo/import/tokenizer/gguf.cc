@@ -20,6 +20,14 @@ class Fields {
   std::optional<bool> Flag(const char* key) const {
     return Has(key) ? std::optional(file_.Get<bool>(Name(key))) : std::nullopt;
   }
+  // An array of bytes, with or without signs.
+  std::string Bytes(const char* key) const {
+    if (!Has(key)) return "";
+    if (const auto* bytes = std::get_if<std::vector<int8_t>>(Find(file_.metadata, Name(key))))
+      return std::string(bytes->begin(), bytes->end());
+    const auto& bytes = file_.Get<std::vector<uint8_t>>(Name(key));
+    return std::string(bytes.begin(), bytes.end());
+  }
   std::optional<int32_t> Id(const char* key) const {
     if (!Has(key)) return std::nullopt;
     const int64_t id = file_.Int(Name(key));
@@ -51,6 +59,8 @@ TokenTable TokensOf(const Gguf& file) {
   t.add_bos = f.Flag("add_bos_token");
   t.add_eos = f.Flag("add_eos_token");
   t.add_space_prefix = f.Flag("add_space_prefix");
+  t.remove_extra_whitespaces = f.Flag("remove_extra_whitespaces");
+  t.precompiled_charsmap = f.Bytes("precompiled_charsmap");
   if (Find(file.metadata, "tokenizer.chat_template"))
     t.chat_template = file.Get<std::string>("tokenizer.chat_template");
   return t;
@@ -89,6 +99,9 @@ GgufMetadata TokenizerMetadata(const std::filesystem::path& path, size_t size) {
   put_if("add_bos_token", t.add_bos);
   put_if("add_eos_token", t.add_eos);
   put_if("add_space_prefix", t.add_space_prefix);
+  if (t.model == "t5") put_if("remove_extra_whitespaces", t.remove_extra_whitespaces);
+  if (const std::string& map = t.precompiled_charsmap; !map.empty())
+    put("precompiled_charsmap", std::vector<uint8_t>(map.begin(), map.end()));
   if (!t.chat_template.empty()) m.push_back({"tokenizer.chat_template", t.chat_template});
   return m;
 }

@@ -1,6 +1,7 @@
 // Normalizers, pre-tokenizers and decoders of tokenizer.json.
 #include <map>
 
+#include "mezzo/base/base64.h"
 #include "mezzo/base/error.h"
 #include "mezzo/import/tokenizer/json_value.h"
 #include "mezzo/import/tokenizer/tokenizer_json.h"
@@ -52,6 +53,11 @@ void ForEachStage(const JsonValue& value, const char* list, const Stage& stage, 
   object.End();
 }
 
+std::shared_ptr<const Charsmap> MapFromJson(const JsonValue& value) {
+  const std::vector<char> bytes = FromBase64<char>(value.Text(), value.where);
+  return std::make_shared<Charsmap>(std::string_view(bytes.data(), bytes.size()), value.where);
+}
+
 PrependScheme Scheme(JsonObject& object) {
   const auto scheme = object.Take("prepend_scheme");
   const bool add = object.Flag("add_prefix_space", true);
@@ -80,6 +86,11 @@ std::vector<Normalizer> NormalizersFromJson(const JsonValue& value) {
       stages.push_back(Lowercase);
     else if (type == "Prepend")
       stages.push_back(PrependText(object.Need("prepend").Text()));
+    else if (type == "Strip") {
+      if (const auto left = object.Need("strip_left"); left.Flag()) left.Refuse("false");
+      if (object.Need("strip_right").Flag()) stages.push_back(StripSpaceAtEnd());
+    } else if (type == "Precompiled")
+      stages.push_back(ReplaceGraphemes(MapFromJson(object.Need("precompiled_charsmap"))));
     else if (type == "Replace")
       stages.push_back(
           ReplaceMatches(Pattern(object.Need("pattern")), object.Need("content").Text()));
@@ -107,6 +118,8 @@ std::vector<PreTokenizer> PreTokenizersFromJson(const JsonValue& value) {
       stages.push_back(SplitAt(Pattern(object.Need("pattern")),
                                Choice(object.Need("behavior"), behaviors),
                                object.Need("invert").Flag()));
+    } else if (type == "WhitespaceSplit") {
+      stages.push_back(SplitAt(Regex(R"(\s)", object.where()), SplitBehavior::kRemoved));
     } else if (type == "Digits") {
       stages.push_back(SplitAtDigits(object.Need("individual_digits").Flag()));
     } else if (type == "Metaspace") {

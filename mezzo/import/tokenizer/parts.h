@@ -2,14 +2,15 @@
 #pragma once
 
 #include <algorithm>
+#include <memory>
 #include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
 #include "mezzo/import/tokenizer/added_tokens.h"
-#include "mezzo/import/tokenizer/bpe.h"
 #include "mezzo/import/tokenizer/stages.h"
+#include "mezzo/import/tokenizer/token_model.h"
 
 namespace mezzo {
 
@@ -19,7 +20,7 @@ struct TokenizerParts {
   std::vector<Normalizer> normalizers;
   AddedTokenFinder normalized_tokens;
   std::vector<PreTokenizer> pre_tokenizers;
-  Bpe model;
+  std::unique_ptr<TokenModel> model;
   std::vector<int32_t> prefix, suffix;  // what add_special puts around
   std::vector<Decoder> decoders;
 
@@ -33,11 +34,11 @@ struct TokenizerParts {
   std::string chat_template;
 
   std::string Normalized(std::string text) const;
-  // To be called when normalizers and vocabulary are there. Throws FileError that begins with
+  // To be called when normalizers and model are there. Throws FileError that begins with
   // `where`.
   void AddToken(AddedToken token, const std::string& where);
   std::optional<int32_t> Find(std::string_view token) const;
-  int32_t vocabulary_size() const { return std::max(model.vocabulary.size(), added_size); }
+  int32_t vocabulary_size() const { return std::max(model->vocabulary.size(), added_size); }
   int32_t added_size = 0;
 };
 

@@ -3,6 +3,8 @@
 //   2 trainer_spec {3 model_type, 24 treat_whitespace_as_suffix, 40 unk_id, 41 bos_id, 42 eos_id}
 //   3 normalizer_spec {2 precompiled_charsmap, 3 add_dummy_prefix, 4 remove_extra_whitespaces,
 //                      5 escape_whitespaces}
+//   5 denormalizer_spec {2 precompiled_charsmap}
+#include <algorithm>
 #include <bit>
 
 #include "mezzo/base/error.h"
@@ -102,38 +104,69 @@ void ReadTrainerSpec(Message m, const std::string& name, TokenTable* table) {
     if (m.Is(41, kVarint)) table->bos = id();
     if (m.Is(42, kVarint)) table->eos = id();
   }
-  RequireFile(type == 2, name, ": model_type is ", type, ", needs 2, BPE");
+  RequireFile(type == 1 || type == 2, name, ": model_type is ", type,
+              ", needs 1, unigram, or 2, BPE");
+  table->model = type == 1 ? "t5" : "llama";
 }
 
 void ReadNormalizerSpec(Message m, const std::string& name, TokenTable* table) {
-  bool trims = true;
   while (m.Next()) {
-    if (m.Is(2, kBytes))
-      RequireFile(m.text.empty(), name, ": normalizes text (precompiled_charsmap has ",
-                  m.text.size(), " bytes), needs the rule 'identity'");
+    if (m.Is(2, kBytes)) table->precompiled_charsmap = m.text;
     if (m.Is(3, kVarint)) table->add_space_prefix = m.number != 0;
-    if (m.Is(4, kVarint)) trims = m.number != 0;
+    if (m.Is(4, kVarint)) table->remove_extra_whitespaces = m.number != 0;
     if (m.Is(5, kVarint)) RequireFile(m.number != 0, name, ": escape_whitespaces is off, needs on");
   }
-  RequireFile(!trims, name, ": remove_extra_whitespaces is on, needs off");
+}
+
+void CheckDenormalizerSpec(Message m, const std::string& name) {
+  while (m.Next())
+    RequireFile(!m.Is(2, kBytes) || m.text.empty(), name,
+                ": denormalizer_spec holds rules, which are not supported");
+}
+
+// What GGUF's "llama" takes for granted.
+void CheckPairs(const TokenTable& table, const std::string& name) {
+  RequireFile(table.precompiled_charsmap.empty(), name,
+              ": normalizes text (precompiled_charsmap has ", table.precompiled_charsmap.size(),
+              " bytes), which a BPE model needs to do by the rule 'identity'");
+  RequireFile(!*table.remove_extra_whitespaces, name,
+              ": remove_extra_whitespaces is on, which a BPE model needs off");
+}
+
+// SentencePiece goes by the type, whatever trainer_spec says.
+void FindUnknown(const std::string& name, TokenTable* table) {
+  const auto is_unknown = [](int32_t type) {
+    return type == static_cast<int32_t>(TokenType::kUnknown);
+  };
+  const auto it = std::find_if(table->types.begin(), table->types.end(), is_unknown);
+  RequireFile(std::count_if(it, table->types.end(), is_unknown) == 1, name,
+              ": a unigram model needs one piece of the type 2, unknown");
+  table->unknown = static_cast<int32_t>(it - table->types.begin());
 }
 
 }  // namespace
 
 TokenTable ParseSentencePiece(std::string_view bytes, const std::string& name) {
   TokenTable table;
-  table.model = "llama";
   table.unknown = 0;  // defaults of trainer_spec
   table.bos = 1;
   table.eos = 2;
+  table.add_bos = true;  // as the Llama family has it
+  table.add_eos = false;
+  table.remove_extra_whitespaces = true;  // default of normalizer_spec
   bool trainer = false, normalizer = false;
   for (Message m(bytes, name); m.Next();) {
     if (m.Is(1, kBytes)) ReadPiece({m.text, name}, &table);
     if (m.Is(2, kBytes)) ReadTrainerSpec({m.text, name}, name, &table), trainer = true;
     if (m.Is(3, kBytes)) ReadNormalizerSpec({m.text, name}, name, &table), normalizer = true;
+    if (m.Is(5, kBytes)) CheckDenormalizerSpec({m.text, name}, name);
   }
   RequireFile(trainer && normalizer, name, ": has no ", trainer ? "normalizer" : "trainer",
               "_spec, is no SentencePiece model");
+  if (table.model == "llama")
+    CheckPairs(table, name);
+  else
+    FindUnknown(name, &table);
   return table;
 }
 

@@ -5,11 +5,14 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "mezzo/import/tokenizer/charsmap.h"
 #include "mezzo/import/tokenizer/regex.h"
+#include "mezzo/import/tokenizer/trie.h"
 
 namespace mezzo {
 
@@ -19,6 +22,21 @@ std::string ReplaceAll(const Regex& pattern, std::string_view text, std::string_
 
 Normalizer PrependText(std::string prefix);  // not to an empty text
 Normalizer ReplaceMatches(Regex pattern, std::string content);
+Normalizer StripSpaceAtEnd();
+// Each grapheme of fewer than six bytes, or else each code point, that begins with a key of the map
+// becomes the text of the shortest such key: what is left of the grapheme is lost.
+Normalizer ReplaceGraphemes(std::shared_ptr<const Charsmap> map);
+
+// What SentencePiece itself does before its model.
+struct PieceNormalizer {
+  std::shared_ptr<const Charsmap> map;  // the longest keys are replaced; none: all stays
+  Trie kept;                            // user-defined pieces, which the map leaves alone
+  bool add_prefix = true;               // a space before the text
+  bool remove_extra_spaces = false;     // at both ends, and all but one in between
+
+  std::string operator()(const std::string& text) const;  // with U+2581 for spaces
+};
+inline constexpr char kSpaceMark[] = "\u2581";
 
 // Calls word(text) for each part; `first` says that the text begins where the whole input does.
 using Word = std::function<void(std::string_view)>;
@@ -51,6 +69,9 @@ Decoder ReplaceInTexts(Regex pattern, std::string content);
 // Takes up to `start` times the character away from the front of each text, `stop` times from its
 // end.
 Decoder StripTexts(std::string character, size_t start, size_t stop);
+// The way back from PieceNormalizer as SentencePiece goes it: byte tokens become bytes, of which
+// each that is no UTF-8 is U+FFFD; U+2581 is a space, and nothing where PieceNormalizer puts one.
+Decoder DecodePieces(bool add_prefix, bool remove_extra_spaces);
 
 // Byte b as a character of the byte-level alphabet, in UTF-8.
 const std::string& ByteCharacter(unsigned char b);

@@ -79,12 +79,14 @@ TokenTable TableOfJson(const fs::path& file, size_t size) {
     PutAddedTokens(json, table);
     if (accepted(table)) return table;
   }
-  TokenTable table = ByteLevelTable(json);
   std::string known;
-  for (const std::string_view kind : WordKinds()) {
-    table.pre = kind;
-    if (accepted(table)) return table;
-    known += Cat(known.empty() ? "" : ", ", kind);
+  for (const std::string_view kind : WordKinds()) known += Cat(known.empty() ? "" : ", ", kind);
+  if (json.at("model").at("vocab").is_object()) {
+    TokenTable table = ByteLevelTable(json);
+    for (const std::string_view kind : WordKinds()) {
+      table.pre = kind;
+      if (accepted(table)) return table;
+    }
   }
   throw FileError(Cat(file.string(), ": cuts text into words as none of ", known,
                       " does, the kinds that have a name in GGUF; a vocabulary of ",

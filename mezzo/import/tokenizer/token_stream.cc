@@ -27,9 +27,12 @@ std::string TokenStream::Flush(bool finish) {
   // A run of byte tokens that was text until now, and turned out to be none.
   const bool broken = !text.starts_with(before);
   const std::string news = broken ? tokenizer_.Decode(pending_) : text.substr(before.size());
-  // Tokens that say nothing are kept only at the beginning, where they may be what makes the next
-  // one not the first.
-  if (!news.empty() || before.empty()) told_ = before.empty() ? ids : pending_;
+  // Tokens that say nothing alone are kept only at the beginning: what has been told must say
+  // something, to make the next one not the first.
+  if (before.empty())
+    told_ = ids;
+  else if (!news.empty() && !tokenizer_.Decode(pending_).empty())
+    told_ = pending_;
   pending_.clear();
   return news;
 }

@@ -1,17 +1,18 @@
 #include "mezzo/import/tokenizer/token_table.h"
 
 #include <algorithm>
+#include <cfloat>
 #include <cmath>
 #include <map>
 
 #include "mezzo/base/error.h"
+#include "mezzo/import/tokenizer/bpe.h"
 #include "mezzo/import/tokenizer/parts.h"
 #include "mezzo/import/tokenizer/unicode.h"
+#include "mezzo/import/tokenizer/unigram.h"
 
 namespace mezzo {
 namespace {
-
-constexpr char kSpaceMark[] = "\u2581";
 
 // How the kinds of byte-level vocabularies cut text into words.
 struct Words {
@@ -56,12 +57,9 @@ void AddMerges(const TokenTable& table, const std::string& name, Bpe* model) {
 }
 
 // Every way to make a token of two; ranks count the distinct scores from the highest.
-void AddMergesByScore(const TokenTable& table, const std::string& name, Bpe* model) {
+void AddMergesByScore(const TokenTable& table, Bpe* model) {
   std::map<float, int32_t, std::greater<>> ranks;
-  for (const float score : table.scores) {
-    RequireFile(!std::isnan(score), name, ": tokenizer.ggml.scores holds NaN");
-    ranks[score];
-  }
+  for (const float score : table.scores) ranks[score];
   int32_t next = 0;
   for (auto& [score, rank] : ranks) rank = next++;
   for (size_t id = 0; id < table.tokens.size(); ++id) {
@@ -76,9 +74,12 @@ void AddMergesByScore(const TokenTable& table, const std::string& name, Bpe* mod
 }
 
 void SetUpWords(const TokenTable& table, const Words& words, const std::string& name,
-                TokenizerParts* parts) {
-  parts->model.ignore_merges = words.ignore_merges;
-  AddMerges(table, name, &parts->model);
+                Vocabulary vocabulary, TokenizerParts* parts) {
+  auto model = std::make_unique<Bpe>();
+  model->vocabulary = std::move(vocabulary);
+  model->ignore_merges = words.ignore_merges;
+  AddMerges(table, name, model.get());
+  parts->model = std::move(model);
   if (words.normalized)
     parts->normalizers = {[](const std::string& t) { return Normalize(t, NormalForm::kNfc); }};
   if (words.single_digits) parts->pre_tokenizers = {SplitAtDigits(true)};
@@ -88,18 +89,93 @@ void SetUpWords(const TokenTable& table, const Words& words, const std::string& 
   parts->decoders = {DecodeBytes()};
 }
 
-void SetUpPieces(const TokenTable& table, const std::string& name, TokenizerParts* parts) {
+void CheckScores(const TokenTable& table, const std::string& name) {
   RequireFile(table.scores.size() == table.tokens.size(), name, ": tokenizer.ggml.scores has ",
               table.scores.size(), " numbers, needs ", table.tokens.size());
-  AddMergesByScore(table, name, &parts->model);
-  parts->model.UseByteTokens();
-  parts->model.unknown = table.unknown;
-  parts->model.fuse_unknown = true;
+  for (const float score : table.scores)
+    RequireFile(!std::isnan(score), name, ": tokenizer.ggml.scores holds NaN");
+}
+
+void SetUpPairs(const TokenTable& table, const std::string& name, Vocabulary vocabulary,
+                TokenizerParts* parts) {
+  CheckScores(table, name);
+  auto model = std::make_unique<Bpe>();
+  model->vocabulary = std::move(vocabulary);
+  AddMergesByScore(table, model.get());
+  model->UseByteTokens();
+  model->unknown = table.unknown;
+  model->fuse_unknown = true;
+  parts->model = std::move(model);
   const bool prefix = table.add_space_prefix.value_or(true);
   if (prefix) parts->normalizers = {PrependText(" ")};
   parts->normalizers.push_back(ReplaceMatches(Regex::Literal(" ", name), kSpaceMark));
   parts->decoders = {ReplaceInTexts(Regex::Literal(kSpaceMark, name), " "), DecodeByteTokens(),
                      JoinTexts(""), StripTexts(" ", prefix ? 1 : 0, 0)};
+}
+
+TokenType TypeOf(const TokenTable& table, size_t id) {
+  return table.types.empty() ? TokenType::kNormal : static_cast<TokenType>(table.types[id]);
+}
+
+// Scores as SentencePiece 0.2.3 has them, in its precision.
+std::unique_ptr<TokenModel> MakeUnigram(const TokenTable& table, const std::string& name,
+                                        Vocabulary vocabulary) {
+  CheckScores(table, name);
+  RequireFile(table.unknown.has_value(), name,
+              ": tokenizer.ggml.unknown_token_id is missing, a unigram model needs it");
+  float lowest = FLT_MAX;
+  bool byte_tokens = false;
+  std::vector<Unigram::Piece> pieces;
+  for (size_t id = 0; id < table.tokens.size(); ++id) {
+    const TokenType type = TypeOf(table, id);
+    const auto piece = static_cast<int32_t>(id);
+    if (type == TokenType::kNormal) {
+      lowest = std::min(lowest, table.scores[id]);
+      pieces.push_back({piece, table.scores[id]});
+    } else if (type == TokenType::kUserDefined) {
+      pieces.push_back({piece, 0.1f * (static_cast<float>(table.tokens[id].size()) - 1)});
+    }
+    byte_tokens |= type == TokenType::kByte;
+  }
+  auto model = std::make_unique<Unigram>(std::move(vocabulary), pieces, *table.unknown,
+                                         lowest - 10.0f, Unigram::Sums::kFloat);
+  if (byte_tokens) model->UseByteTokens();
+  return model;
+}
+
+void SetUpUnigram(const TokenTable& table, const std::string& name, Vocabulary vocabulary,
+                  TokenizerParts* parts) {
+  parts->model = MakeUnigram(table, name, std::move(vocabulary));
+  PieceNormalizer normalizer;
+  normalizer.add_prefix = table.add_space_prefix.value_or(true);
+  normalizer.remove_extra_spaces = table.remove_extra_whitespaces.value_or(false);
+  if (!table.precompiled_charsmap.empty())
+    normalizer.map = std::make_shared<Charsmap>(table.precompiled_charsmap, name);
+  std::vector<Trie::Entry> kept;
+  for (size_t id = 0; id < table.tokens.size(); ++id)
+    if (TypeOf(table, id) == TokenType::kUserDefined)
+      kept.push_back({table.tokens[id], static_cast<int32_t>(id)});
+  normalizer.kept = Trie(std::move(kept));
+  parts->decoders = {DecodePieces(normalizer.add_prefix, normalizer.remove_extra_spaces)};
+  parts->normalizers = {std::move(normalizer)};
+}
+
+void CheckTable(const TokenTable& table, const std::string& name) {
+  const size_t n = table.tokens.size();
+  RequireFile(n > 0, name, ": tokenizer.ggml.tokens is empty");
+  RequireFile(table.types.empty() || table.types.size() == n, name,
+              ": tokenizer.ggml.token_type has ", table.types.size(), " numbers, needs ", n);
+  for (size_t id = 0; id < n; ++id) {
+    RequireFile(ReplaceInvalidUtf8(table.tokens[id]) == table.tokens[id], name,
+                ": tokenizer.ggml.tokens[", id, "] is no UTF-8");
+    RequireFile(TokenType::kNormal <= TypeOf(table, id) && TypeOf(table, id) <= TokenType::kByte,
+                name, ": tokenizer.ggml.token_type[", id, "] is ",
+                static_cast<int>(TypeOf(table, id)), ", needs 1 to 6");
+  }
+  for (const auto& [field, id] : {std::pair{"bos", table.bos}, std::pair{"eos", table.eos},
+                                  std::pair{"unknown", table.unknown}})
+    RequireFile(!id || (0 <= *id && static_cast<size_t>(*id) < n), name, ": tokenizer.ggml.", field,
+                "_token_id is ", id.value_or(0), ", needs a number below ", n);
 }
 
 }  // namespace
@@ -111,43 +187,33 @@ std::vector<std::string_view> WordKinds() {
 }
 
 Tokenizer MakeTokenizer(const TokenTable& table, const std::string& name) {
-  const size_t n = table.tokens.size();
-  RequireFile(n > 0, name, ": tokenizer.ggml.tokens is empty");
-  RequireFile(table.types.empty() || table.types.size() == n, name,
-              ": tokenizer.ggml.token_type has ", table.types.size(), " numbers, needs ", n);
-  for (const auto& [field, id] : {std::pair{"bos", table.bos}, std::pair{"eos", table.eos},
-                                  std::pair{"unknown", table.unknown}})
-    RequireFile(!id || (0 <= *id && static_cast<size_t>(*id) < n), name, ": tokenizer.ggml.", field,
-                "_token_id is ", id.value_or(0), ", needs a number below ", n);
+  CheckTable(table, name);
+  Vocabulary vocabulary;
+  for (size_t id = 0; id < table.tokens.size(); ++id)
+    vocabulary.Add(table.tokens[id], static_cast<int64_t>(id), name + ": tokenizer.ggml.tokens");
 
   TokenizerParts parts;
-  for (size_t id = 0; id < n; ++id) {
-    RequireFile(ReplaceInvalidUtf8(table.tokens[id]) == table.tokens[id], name,
-                ": tokenizer.ggml.tokens[", id, "] is no UTF-8");
-    parts.model.vocabulary.Add(table.tokens[id], static_cast<int64_t>(id),
-                               name + ": tokenizer.ggml.tokens");
-  }
-  bool add_bos = false;
+  const bool unigram = table.model == "t5";
+  bool add_bos = !unigram;
   if (table.model == "gpt2") {
     const Words& words = FindWords(table.pre, name);
-    SetUpWords(table, words, name, &parts);
+    SetUpWords(table, words, name, std::move(vocabulary), &parts);
     add_bos = words.add_bos;
+  } else if (unigram) {
+    SetUpUnigram(table, name, std::move(vocabulary), &parts);
   } else {
     RequireFile(table.model == "llama", name, ": tokenizer.ggml.model is '", table.model,
-                "', needs gpt2 or llama");
-    SetUpPieces(table, name, &parts);
-    add_bos = true;
+                "', needs gpt2, llama or t5");
+    SetUpPairs(table, name, std::move(vocabulary), &parts);
   }
-  for (size_t id = 0; id < table.types.size(); ++id) {
-    const auto type = static_cast<TokenType>(table.types[id]);
-    RequireFile(TokenType::kNormal <= type && type <= TokenType::kByte, name,
-                ": tokenizer.ggml.token_type[", id, "] is ", table.types[id], ", needs 1 to 6");
+  for (size_t id = 0; id < table.tokens.size(); ++id) {
+    const TokenType type = TypeOf(table, id);
     AddedToken token{table.tokens[id], static_cast<int32_t>(id)};
     token.special = type == TokenType::kControl || type == TokenType::kUnknown;
-    if (token.special || type == TokenType::kUserDefined) parts.AddToken(token, name);
+    if (token.special || (type == TokenType::kUserDefined && !unigram)) parts.AddToken(token, name);
   }
   if (table.bos && table.add_bos.value_or(add_bos)) parts.prefix = {*table.bos};
-  if (table.eos && table.add_eos.value_or(false)) parts.suffix = {*table.eos};
+  if (table.eos && table.add_eos.value_or(unigram)) parts.suffix = {*table.eos};
   parts.bos = table.bos;
   parts.eos = table.eos;
   parts.chat_template = table.chat_template;

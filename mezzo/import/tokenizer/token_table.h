@@ -18,15 +18,19 @@ enum class TokenType { kNormal = 1, kUnknown, kControl, kUserDefined, kUnused, k
 // The fields tokenizer.ggml.* of the same names.
 struct TokenTable {
   // "gpt2": byte-level, merged by `merges` ("left right"), cut into words as `pre` says, one of
-  // WordKinds(). "llama": SentencePiece's pairs by scores, with byte tokens.
+  // WordKinds(). "llama": SentencePiece's pairs by scores, with byte tokens. "t5": its unigram
+  // models, where user-defined tokens are pieces like others.
   std::string model, pre;
   std::vector<std::string> tokens;  // by id
-  std::vector<float> scores;        // for "llama", one for each token
+  std::vector<float> scores;        // for "llama" and "t5", one for each token
   std::vector<int32_t> types;       // TokenType, one for each token; none: all are normal
   std::vector<std::string> merges;
   std::optional<int32_t> bos, eos, unknown;
   // Without a value: what the kind of vocabulary does by default.
   std::optional<bool> add_bos, add_eos, add_space_prefix;
+  // For "t5" alone:
+  std::optional<bool> remove_extra_whitespaces;
+  std::string precompiled_charsmap;  // empty: text is not normalized
   std::string chat_template;
 };
 
@@ -51,7 +55,7 @@ GgufMetadata TokenizerMetadata(const Gguf& file);
 
 // FileError naming the key that is missing or has another type.
 TokenTable TokensOf(const Gguf& file);
-// A tokenizer.model of type BPE without normalization, as Llama 2's.
+// A tokenizer.model of type unigram, or of type BPE without normalization, as Llama 2's.
 TokenTable ParseSentencePiece(std::string_view bytes, const std::string& name);
 // largest length (int32) | score (float), length (int32), text | ..., in little-endian order.
 // Spaces are spaces, 1 begins a text and 2 ends it.

@@ -102,7 +102,9 @@ std::string Field(int field, const std::string& bytes) {
   return std::string{static_cast<char>(field << 3 | 2), static_cast<char>(bytes.size())} + bytes;
 }
 std::string Field(int field, int number) {
-  return {static_cast<char>(field << 3), static_cast<char>(number)};
+  std::string tag(1, static_cast<char>((field << 3 & 127) | (field > 15 ? 128 : 0)));
+  if (field > 15) tag += static_cast<char>(field >> 4);
+  return tag + static_cast<char>(number);
 }
 std::string Piece(const std::string& text, float score, int type) {
   const auto bits = std::bit_cast<uint32_t>(score);
@@ -121,13 +123,22 @@ TEST(SentencePiece, IsReadAndRefused) {
   EXPECT_EQ(t.types, (Ids{2, 1, 1, 1}));
   EXPECT_EQ(t.eos, 2);
   EXPECT_EQ(MakeTokenizer(t, "m").Encode("aaa", false), (Ids{1, 3, 2}));
+  const TokenTable u = ParseSentencePiece(
+      pieces + Field(2, Field(3, 1) + Field(40, 3)) + Field(3, Field(2, "map") + Field(3, 0)), "m");
+  EXPECT_EQ(u.model, "t5");
+  EXPECT_EQ(u.unknown, 0);  // by its type
+  EXPECT_EQ(u.precompiled_charsmap, "map");
+  EXPECT_EQ(u.add_space_prefix, false);
+  EXPECT_EQ(u.remove_extra_whitespaces, true);
   const std::string bad[] = {
       "",
       "{}",
       pieces,
       pieces + bpe,
       (pieces + bpe + plain).substr(0, 20),
-      pieces + Field(2, Field(3, 1)) + plain,                // unigram
+      pieces + Field(2, Field(3, 3)) + plain,                // words
+      Piece("a", -2, 1) + Field(2, Field(3, 1)) + plain,     // unigram without an unknown piece
+      pieces + bpe + plain + Field(5, Field(2, "x")),        // replaces when decoding
       pieces + bpe + Field(3, Field(2, "x") + Field(4, 0)),  // normalizes
       pieces + bpe + Field(3, ""),                           // trims by default
       pieces + bpe + Field(3, Field(4, 0) + Field(5, 0)),    // spaces as they are
@@ -177,6 +188,25 @@ TEST_F(TableOfFolder, RefusesWhatHasNoName) {
   // A word that goes on behind a space.
   EXPECT_THROW(Of(ByteLevelJson(ByteLevel(false), R"(, "f \u0120")")), FileError);
   EXPECT_THROW(Of(ByteLevelJson(ByteLevel(true), ""), 9), FileError);  // too many
+  // A unigram model without its tokenizer.model.
+  EXPECT_THROW(Of(R"({"model": {"type": "Unigram", "unk_id": 0, "vocab": [["a", 0]]}})"),
+               FileError);
+}
+
+TEST_F(TableOfFolder, UnigramModelsGoIntoGguf) {
+  const std::string pieces = Piece("<unk>", 0, 2) + Piece("\u2581", -1, 1) + Piece("a", -2, 1) +
+                             Field(2, Field(3, 1)) + Field(3, "");
+  WriteFile(folder_.path() / "tokenizer.model", pieces);
+  Gguf file;
+  file.metadata = TokenizerMetadata(folder_.path(), 4);
+  const std::vector<int8_t> map{'m', -1};
+  file.metadata.push_back({"tokenizer.ggml.precompiled_charsmap", map});
+  const TokenTable t = TokensOf(file);
+  EXPECT_EQ(t.model, "t5");
+  EXPECT_EQ(t.tokens[3], "[PAD3]");
+  EXPECT_EQ(t.remove_extra_whitespaces, true);
+  EXPECT_EQ(t.precompiled_charsmap, "m\xFF");
+  EXPECT_EQ(t.add_eos, false);
 }
 
 TEST_F(TableOfFolder, PiecesOfATokenizerModel) {

@@ -10,7 +10,7 @@ namespace {
 // Encodes words one after the other. A word seen before is copied from where its ids stand.
 class WordEncoder {
  public:
-  WordEncoder(const Bpe& model, std::vector<int32_t>* ids) : model_(model), ids_(*ids) {}
+  WordEncoder(const TokenModel& model, std::vector<int32_t>* ids) : model_(model), ids_(*ids) {}
 
   void operator()(std::string_view word) {
     constexpr size_t kMaxKept = 64;  // bytes; longer words seldom come again
@@ -28,7 +28,7 @@ class WordEncoder {
   }
 
  private:
-  const Bpe& model_;
+  const TokenModel& model_;
   std::vector<int32_t>& ids_;
   TextMap<std::pair<size_t, size_t>> seen_;  // where in ids_, how many
 };
@@ -44,8 +44,8 @@ void TokenizerParts::AddToken(AddedToken token, const std::string& where) {
   const int32_t id = token.id;
   RequireFile(0 <= id && id < Vocabulary::kMaxSize, where, ": the token '", token.content,
               "' has the id ", id, ", needs one from 0 to ", Vocabulary::kMaxSize - 1);
-  const auto known = model.vocabulary.Find(token.content);
-  const std::string* other = model.vocabulary.Text(id);
+  const auto known = model->vocabulary.Find(token.content);
+  const std::string* other = model->vocabulary.Text(id);
   RequireFile(known ? *known == id : other == nullptr, where, ": the token '", token.content,
               "' has the id ", id, ", but the vocabulary has it ",
               known ? Cat("as ", *known) : Cat("for '", other ? *other : "", "'"));
@@ -59,7 +59,7 @@ void TokenizerParts::AddToken(AddedToken token, const std::string& where) {
 }
 
 std::optional<int32_t> TokenizerParts::Find(std::string_view token) const {
-  if (const auto id = model.vocabulary.Find(token)) return id;
+  if (const auto id = model->vocabulary.Find(token)) return id;
   for (const auto& [id, other] : added)
     if (other.content == token) return id;
   return std::nullopt;
@@ -73,7 +73,7 @@ std::vector<int32_t> Tokenizer::Encode(std::string_view text, bool add_special) 
   const std::string input = ReplaceInvalidUtf8(text);
   std::vector<int32_t> ids;
   if (add_special) ids = p.prefix;
-  WordEncoder encode(p.model, &ids);
+  WordEncoder encode(*p.model, &ids);
   const Word word = std::ref(encode);
   p.tokens.Split(input, [&](std::string_view raw, const AddedToken* token) {
     if (token) return ids.push_back(token->id);
@@ -96,7 +96,7 @@ std::string Tokenizer::Decode(std::span<const int32_t> ids) const {
             ", needs one from 0 to ", vocabulary_size() - 1);
     if (const auto it = p.added.find(id); it != p.added.end()) {
       if (!it->second.special) texts.push_back(it->second.text);
-    } else if (const std::string* token = p.model.vocabulary.Text(id)) {
+    } else if (const std::string* token = p.model->vocabulary.Text(id)) {
       texts.push_back(*token);
     }
   }

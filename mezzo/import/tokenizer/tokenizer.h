@@ -1,7 +1,8 @@
 // Text to token ids and back: what a language model reads and writes.
 //
-// The vocabularies are byte pair encodings: tokenizer.json as the `tokenizers` package writes it,
-// the one inside a GGUF file, SentencePiece's tokenizer.model, llama2.c's tokenizer.bin.
+// The vocabularies are byte pair encodings and unigram models: tokenizer.json as the `tokenizers`
+// package writes it, the one inside a GGUF file, SentencePiece's tokenizer.model, llama2.c's
+// tokenizer.bin.
 #pragma once
 
 #include <cstdint>

@@ -91,7 +91,7 @@ Tokenizer ParseTokenizerJson(const TokenizerJson& files) {
     if (const auto setting = object.Take(key)) setting->Refuse("null: it is not supported");
 
   TokenizerParts parts;
-  parts.model = BpeFromJson(object.Need("model"));
+  parts.model = ModelFromJson(object.Need("model"));
   if (const auto v = object.Take("normalizer")) parts.normalizers = NormalizersFromJson(*v);
   if (const auto v = object.Take("pre_tokenizer")) parts.pre_tokenizers = PreTokenizersFromJson(*v);
   if (const auto v = object.Take("decoder"))

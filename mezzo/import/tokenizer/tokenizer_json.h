@@ -24,6 +24,6 @@ struct JsonValue;
 std::vector<Normalizer> NormalizersFromJson(const JsonValue& value);
 std::vector<PreTokenizer> PreTokenizersFromJson(const JsonValue& value);
 std::vector<Decoder> DecodersFromJson(const JsonValue& value);
-Bpe BpeFromJson(const JsonValue& value);
+std::unique_ptr<TokenModel> ModelFromJson(const JsonValue& value);
 
 }  // namespace mezzo

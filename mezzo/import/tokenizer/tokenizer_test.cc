@@ -110,7 +110,7 @@ TEST(Tokenizer, RefusesByName) {
       {"/post_processor/type", R"("BertProcessing")", {"post_processor.type", "BertProcessing"}},
       {"/post_processor/special_tokens/<s>/ids/0", "10", {"ids[0]", "10", "0 to 8"}},
       {"/post_processor/single/0/Sequence", R"({"id": "B"})", {"single[0]", "a SpecialToken, or"}},
-      {"/model/type", R"("Unigram")", {"model.type", "Unigram", "BPE"}},
+      {"/model/type", R"("WordPiece")", {"model.type", "WordPiece", "BPE or Unigram"}},
       {"/model/dropout", "0.1", {"model.dropout"}},
       {"/model/end_of_word_suffix", R"("</w>")", {"end_of_word_suffix", "</w>"}},
       {"/model/unk_token", R"("<unk>")", {"model.unk_token", "<unk>"}},

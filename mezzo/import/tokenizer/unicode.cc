@@ -63,6 +63,20 @@ std::string ReplaceInvalidUtf8(std::string_view text) {
   return out;
 }
 
+std::string_view NextGrapheme(std::string_view text, size_t at) {
+  const auto code = [](std::string_view character) {
+    return static_cast<utf8proc_int32_t>(GraphemeStandIn(CodePoint(character)));
+  };
+  std::string_view last = NextCodePoint(text, at);
+  size_t end = at + last.size();
+  for (utf8proc_int32_t state = 0; end < text.size(); end += last.size()) {
+    const std::string_view next = NextCodePoint(text, end);
+    if (utf8proc_grapheme_break_stateful(code(last), code(next), &state)) break;
+    last = next;
+  }
+  return text.substr(at, end - at);
+}
+
 char32_t CodePoint(std::string_view utf8) {
   utf8proc_int32_t code = 0;
   utf8proc_iterate(reinterpret_cast<const utf8proc_uint8_t*>(utf8.data()),

@@ -24,6 +24,10 @@ inline std::string_view NextCodePoint(std::string_view text, size_t at) {
   return text.substr(at, CodePointBytes(text, at, &valid));
 }
 
+// The next extended grapheme cluster of well-formed text, by Unicode 17 less its rule for Indic
+// conjuncts (GB9c).
+std::string_view NextGrapheme(std::string_view text, size_t at);
+
 // Of one code point, well-formed.
 char32_t CodePoint(std::string_view utf8);
 std::string ToUtf8(char32_t code);
@@ -38,6 +42,8 @@ std::string Lowercase(const std::string& text);
 
 // In unicode_versions.cc, which differ between libraries:
 bool IsInertWhenNormalizing(char32_t code);
+// An older code point with the same breaks between graphemes around it; most are their own.
+char32_t GraphemeStandIn(char32_t code);
 // A copy of the text for regular expressions, as long in bytes, in which each code point that is
 // newer than Unicode 14 is replaced by an older one of its category; empty if there is none.
 std::string WithStandIns(std::string_view text);
