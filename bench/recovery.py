@@ -1,6 +1,6 @@
 """What paths of rank 8 give back of what four bits lose, by how they are fitted.
 
-    python bench/recovery.py DATA OUT [NETWORK ...] [--rank 8] [--mezzo build/mezzo]
+    python bench/recovery.py DATA OUT [NETWORK ...] [--rank 8] [--train 384 --rate 0.01] [--mezzo build/mezzo]
     python bench/recovery.py --language-model FOLDER --calibrate TEXT --text TEXT OUT [--train 24]
 
 DATA is what bench/prepare_int8_data.py made. Weights NF4 in groups of 64, activations INT8 (networks) or float (language
@@ -41,10 +41,16 @@ def run(command):
     return made.stdout, time.monotonic() - start
 
 
-def path_options(o, fit, alternations):
+def rows(o):
+    """ROWS and the samples that train."""
+    return [(*row, 0) for row in ROWS] + ([("ours, trained", False, HESSIAN, 1, o.train)] if o.train else [])
+
+
+def path_options(o, fit, alternations, samples):
     if not fit:
         return []
-    return ["--recovery-rank", o.rank, "--recovery-fit", fit, "--alternations", alternations]
+    training = ["--recovery-windows", samples, "--recovery-rate", o.rate, "--recovery-epochs", o.epochs] if samples else []
+    return ["--recovery-rank", o.rank, "--recovery-fit", fit, "--alternations", alternations, *training]
 
 
 def show(name, bytes_, metric, loss, none, seconds):
@@ -64,11 +70,11 @@ def network(o, known):
     loss = "kl" if known.task == "classify" else "sqnr"
     head(known.name, known.task, "KL divergence" if loss == "kl" else "relative error")
     none = {}
-    for name, nearest, fit, alternations in ROWS:
+    for name, nearest, fit, alternations, samples in rows(o):
         if nearest and fit not in (PLAIN, UNIT):
             continue  # what layers read is gathered for correcting
         out = o.out / f"{known.name}.onnx"
-        options = ["--scheme", "nf4", "--tolerance", "1000%", "--no-refine", *path_options(o, fit, alternations)]
+        options = ["--scheme", "nf4", "--tolerance", "1000%", "--no-refine", *path_options(o, fit, alternations, samples)]
         options += ["--no-error-correction"] if nearest else []
         _, seconds = run([o.mezzo, "quantize", folder / "model.onnx", "--data", folder / "development", "-o", out, *data, *options])
         figures = []
@@ -82,13 +88,12 @@ def network(o, known):
 
 
 def language_model(o):
-    rows = [(*row, 0) for row in ROWS] + ([("ours, trained", False, HESSIAN, 1, o.train)] if o.train else [])
     head(o.language_model.name, "perplexity", "KL divergence")
     none = {}
-    for name, nearest, fit, alternations, windows in rows:
+    for name, nearest, fit, alternations, windows in rows(o):
         out = o.out / o.language_model.name
         shutil.rmtree(out, ignore_errors=True)
-        options = ["--scheme", "nf4", *path_options(o, fit, alternations), "--recovery-windows", windows]
+        options = ["--scheme", "nf4", *path_options(o, fit, alternations, windows)]
         options += ["--rtn"] if nearest else []
         _, seconds = run([o.mezzo, "quantize", o.language_model, "--data", o.calibrate, "-o", out, *options])
         made, _ = run([o.mezzo, "evaluate", out, "--reference", o.language_model, "--data", o.text, "--windows", "12", "--json"])
@@ -104,7 +109,9 @@ def main():
     parser.add_argument("--language-model", type=pathlib.Path)
     parser.add_argument("--calibrate", type=pathlib.Path, help="text whose first 20 windows calibrate and the next train")
     parser.add_argument("--text", type=pathlib.Path, help="text whose first 12 windows measure")
-    parser.add_argument("--train", type=int, default=0, help="windows that paths are trained on, in a row of its own")
+    parser.add_argument("--train", type=int, default=0, help="windows or samples that paths are trained on, in a row of its own")
+    parser.add_argument("--rate", type=float, default=0.01, help="of the training")
+    parser.add_argument("--epochs", type=int, default=4, help="of the training, at most")
     parser.add_argument("--rank", type=int, default=8)
     parser.add_argument("--mezzo", type=pathlib.Path, default=HERE.parent / "build/mezzo")
     o = parser.parse_args()

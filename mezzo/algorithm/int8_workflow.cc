@@ -25,13 +25,6 @@ namespace {
 // Partial quantization leaves this share of multiply-adds in integers as long as it finds layers.
 constexpr double kInt8Macs = 0.9;
 
-void CheckWeights(const Graph& graph) {
-  for (const auto& [name, t] : graph.initializers) {
-    if (t.dtype() != DType::kFloat32) continue;
-    for (const float v : t.span<float>()) Require(!std::isnan(v), "weight ", name, " holds NaN");
-  }
-}
-
 class Workflow {
  public:
   Workflow(const Model& model, const Int8Task& task, const Int8Options& options)
@@ -62,6 +55,7 @@ class Workflow {
     if (options_.equalize) Equalize();
     Begin("rounding weights");
     if (options_.correct_rounding || !options_.weights.plain()) RoundWeights();
+    if (options_.training.samples > 0) TrainPaths();
     Begin("holding the tolerance");
     AddStep("all layers, " + plan().activations.begin()->second.calibration, distortion_, true,
             true);
@@ -252,6 +246,15 @@ class Workflow {
       Judge(tried + ", biases corrected", best);
     }
     Restore(best);
+  }
+
+  void TrainPaths() {
+    Begin("training paths");
+    for (auto& [layer, path] : mezzo::TrainPaths(result_.prepared, plan(), task_.distortion,
+                                                 task_.calibration, options_.training))
+      plan().nodes.at(layer).path = path;
+    distortion_ = Distort();
+    AddStep("paths trained", distortion_, true, false);
   }
 
   void ClearBiasShifts() {

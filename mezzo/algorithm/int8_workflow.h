@@ -15,6 +15,7 @@
 
 #include "mezzo/algorithm/distortion.h"
 #include "mezzo/algorithm/plan.h"
+#include "mezzo/algorithm/recovery/train_network.h"
 #include "mezzo/algorithm/round_layers.h"
 #include "mezzo/calibrate/histogram.h"
 #include "mezzo/graph/graph.h"
@@ -49,8 +50,9 @@ struct Int8Options {
   bool refine = true;  // ranges tensor by tensor, if the tolerance does not hold without
   bool correct_bias = true;
   bool equalize = true;
-  bool correct_rounding = true;                           // rounding.h
-  WeightChoice weights;                                   // of all layers; activations stay 8 bits
+  bool correct_rounding = true;  // rounding.h
+  WeightChoice weights;          // of all layers; activations stay 8 bits
+  NetworkTraining training;      // of its paths, if it has samples; with threads
   const WeightFormat* tables = FindWeightFormat("int8");  // tables.h
   size_t tuning_samples = 48;
   size_t tuning_bytes = size_t{64} << 20;  // and of those that go in lockstep: bias_correction.h

@@ -100,4 +100,11 @@ Tensor WeightCodes(const Node& node, const Tensor& weight, const std::vector<flo
   return out;
 }
 
+void CheckWeights(const Graph& graph) {
+  for (const auto& [name, t] : graph.initializers) {
+    if (t.dtype() != DType::kFloat32) continue;
+    for (const float v : t.span<float>()) Require(!std::isnan(v), "weight ", name, " holds NaN");
+  }
+}
+
 }  // namespace mezzo

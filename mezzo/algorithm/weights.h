@@ -45,4 +45,7 @@ std::vector<float> WeightScales(const Node& node, const Tensor& weight, bool lim
 Tensor WeightCodes(const Node& node, const Tensor& weight, const std::vector<float>& scales,
                    bool limit_pairs);
 
+// Throws UsageError naming a float constant that holds NaN.
+void CheckWeights(const Graph& graph);
+
 }  // namespace mezzo

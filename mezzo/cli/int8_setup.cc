@@ -5,6 +5,7 @@
 
 #include "mezzo/algorithm/apply_plan.h"
 #include "mezzo/base/files.h"
+#include "mezzo/base/hash.h"
 #include "mezzo/import/onnx_reader.h"
 
 namespace mezzo {
@@ -51,11 +52,8 @@ double SizeOfFiles(const std::vector<std::filesystem::path>& paths) {
 }
 
 std::string HashFiles(const std::vector<std::filesystem::path>& paths) {
-  uint64_t h = 0xcbf29ce484222325;
-  for (const auto& path : paths) {
-    const MappedFile file(path);
-    for (const uint8_t b : file.bytes()) h = (h ^ b) * 0x100000001b3;
-  }
+  uint64_t h = Fnv1a({});
+  for (const auto& path : paths) h = Fnv1a(MappedFile(path).bytes(), h);
   char text[40];
   std::snprintf(text, sizeof(text), "fnv1a64:%016lx", h);
   return text;

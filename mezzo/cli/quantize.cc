@@ -40,6 +40,8 @@ struct Options {
   LlmQuantizeOptions llm;
 };
 
+constexpr size_t kJudges = 16;  // at least, to judge training on
+
 double ParseTolerance(const std::string& text) {
   char* end;
   double v = std::strtod(text.c_str(), &end);
@@ -70,6 +72,32 @@ void Replay(const Options& o) {
   std::printf("wrote %s by %s\n", o.output.c_str(), o.plan.c_str());
 }
 
+// The first calibration samples train paths, the last ones judge.
+NetworkTraining TrainingOf(const Options& o, size_t samples) {
+  NetworkTraining training;
+  const size_t train = o.llm.recovery_windows, judges = std::max(kJudges, train / 4);
+  if (o.llm.recovery_rank == 0 || train == 0) return training;
+  Require(train + judges <= samples, "--recovery-windows ", train, ": there are ", samples,
+          " calibration samples, needs ", judges, " to judge beside them");
+  training.samples = train;
+  training.held_out = judges;
+  training.first_held_out = samples - judges;
+  training.epochs = o.llm.recovery_epochs;
+  training.rate = o.llm.recovery_rate;
+  training.state = o.output + ".training";
+  return training;
+}
+
+// All values of a run: the float one's five times, for codes, their values, paths and sums beside
+// them and the gradients on their way.
+double TrainingBytes(const Graph& graph, const TensorMap& inputs) {
+  double bytes = 0;
+  Session(graph, {}).Run(inputs, [&](const Node&, size_t, Tensor& value) {
+    bytes += 5 * static_cast<double>(value.bytes());
+  });
+  return bytes;
+}
+
 // What quantization will take at its peak: what is there now, a run's values and a histogram set
 // for each thread, the weights in two more forms, the tuning samples, and as much again for moments
 // or for samples in lockstep. The largest of the first samples stands for all.
@@ -90,6 +118,7 @@ double EstimateMemory(const Model& prepared, const Dataset& dataset, const Int8O
   const double t = static_cast<double>(options.threads.count());
   size_t sample = BytesOf(largest);
   for (const Tensor& out : outputs) sample += out.bytes();
+  if (options.training.samples > 0) run += TrainingBytes(prepared.graph, largest);
   const size_t tuning = std::min(options.tuning_bytes + sample, options.tuning_samples * sample);
   return ResidentBytes() +
          t * (run + static_cast<double>(roots.size() * Histogram::MemoryBytes())) +
@@ -188,6 +217,8 @@ void Run(const Options& o) {
   options.weights = {FindWeightFormat(weights),
                      group,
                      {o.llm.recovery_rank, o.llm.alternations, PathFitOf(o.llm.recovery_fit)}};
+  options.training = TrainingOf(o, setup.split.calibration.size());
+  options.training.threads = setup.threads;
   options.tables = FindWeightFormat(o.tables);
   options.threads = setup.threads;
   options.say = [out](const std::string& line) {
@@ -207,6 +238,13 @@ void Run(const Options& o) {
   Require(o.memory.empty() || estimate <= ParseBytes("--memory", o.memory), "--memory ", o.memory,
           ": about ", Bytes(estimate), " are needed; fewer --threads need less");
 
+  Progress trained("training paths", options.training.samples * options.training.epochs);
+  options.training.step = [&] { trained.Step(); };
+  options.training.epoch_done = [&](size_t epoch, double loss) {
+    const bool relative = setup.task.distortion == DistortionKind::kRelativeError;
+    options.say(Cat("paths ", epoch ? Cat("after epoch ", epoch) : "untrained", ": ",
+                    relative ? "relative error" : "KL divergence", " of held-out samples ", loss));
+  };
   options.begin = [&](const std::string& stage) { clock.Begin(stage); };
   clock.Begin("measuring the float model");
   Int8Result result = QuantizeInt8(setup.model, setup.task, options);
@@ -216,6 +254,7 @@ void Run(const Options& o) {
   PackWeights(packed, result.plan);
   const Paths written = WriteOnnx(packed, o.output);
   WritePlan(result.plan, PlanPath(o.output));
+  std::filesystem::remove(options.training.state);
   std::fprintf(out, "wrote %s and %s\n", o.output.c_str(), PlanPath(o.output).c_str());
   if (!o.report.empty() || o.json) Report({o, setup, clock, out}, result, written);
   if (!result.within_tolerance)

@@ -108,14 +108,14 @@ void LlmQuantizeOptions::Add(CLI::App& app) {
       ->check(CLI::IsMember({"hessian", "diagonal", "unit"}))
       ->capture_default_str();
   app.add_option("--recovery-windows", recovery_windows,
-                 "Language models: windows behind the calibration's that paths are trained on, end "
-                 "to end; the eight behind those judge (0: no training)")
+                 "Samples that paths are trained on, end to end (0: no training). Language models: "
+                 "windows behind the calibration's, the eight behind those judge; networks: of the "
+                 "calibration's, the last ones judge")
       ->capture_default_str();
-  app.add_option("--recovery-epochs", recovery_epochs,
-                 "Language models: times through these windows, at most")
+  app.add_option("--recovery-epochs", recovery_epochs, "Times through these samples, at most")
       ->capture_default_str();
   app.add_option("--recovery-rate", recovery_rate,
-                 "Language models: step of the training, relative to the size of the matrices")
+                 "Step of the training, relative to the size of the matrices")
       ->capture_default_str();
   app.add_flag("--rtn", rtn, "Language models: round to nearest, without error correction");
 }
@@ -187,7 +187,7 @@ void QuantizeText(const LlmQuantizeOptions& o, const std::string& path, const st
     std::printf("going on after %lld blocks\n", static_cast<long long>(done));
     progress.Step(static_cast<size_t>(done) * per_block);
   };
-  PathTraining& training = job.recovery.training;
+  TextTraining& training = job.recovery.training;
   Progress trained("training paths", training.windows.size() * training.epochs);
   training.step = [&] { trained.Step(); };
   training.epoch_done = [](size_t epoch, double loss) {

@@ -212,7 +212,7 @@ TEST_P(LlmJobTest, PathsRecoverAndTrain) {
   EXPECT_LT(once, 0.8 * without);
   EXPECT_LT(thrice, once);
 
-  PathTraining& t = job.recovery.training;
+  TextTraining& t = job.recovery.training;
   t.windows = t.held_out = Windows(10, 32);
   t.epochs = 4;
   t.rate = 0.05;
@@ -224,7 +224,7 @@ TEST_P(LlmJobTest, PathsRecoverAndTrain) {
   EXPECT_LT(best, 0.95 * losses[0]);
   // The file holds the best: its divergence is what was told.
   const LanguageModel trained = LanguageModel::Open(out("trained"));
-  PathTraining none = t;
+  TextTraining none = t;
   none.epochs = 0;
   none.epoch_done = [&](size_t, double loss) { EXPECT_NEAR(loss, best, 0.01 * best); };
   TrainPaths(model, trained, none);

@@ -9,11 +9,13 @@
 namespace mezzo {
 namespace {
 
-bool IsFoldable(const Graph& graph, const Node& node) {
+bool IsFoldable(const Graph& graph, const Node& node, bool codes) {
   static const std::unordered_set<std::string> kNever{
-      "RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial",
-      "Bernoulli",    "Dropout",       "QuantizeLinear",   "DequantizeLinear"};
-  if (kNever.contains(node.op_type) || !OpTable::Get().Find(node.domain, node.op_type))
+      "RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike",
+      "Multinomial",  "Bernoulli",     "Dropout"};
+  const bool coding = node.Is("QuantizeLinear") || node.Is("DequantizeLinear");
+  if (kNever.contains(node.op_type) || (coding && !codes) ||
+      !OpTable::Get().Find(node.domain, node.op_type))
     return false;
   for (const auto& [name, attribute] : node.attributes)
     if (std::holds_alternative<std::shared_ptr<const Graph>>(attribute)) return false;
@@ -23,16 +25,16 @@ bool IsFoldable(const Graph& graph, const Node& node) {
 
 // Results may pass the limit if they are at most so many times the inputs: packed weights are
 // unpacked (uint4 to int32), while shapes do not become tensors.
-constexpr size_t kUnpacking = 8;
+constexpr size_t kLimit = size_t{64} << 20, kUnpacking = 8;
 
 // Runs the node alone; false if it fails or makes too much.
-bool FoldNode(Graph& graph, const Node& node, size_t limit) {
+bool FoldNode(Graph& graph, const Node& node) {
   Graph one;
   one.nodes = {node};
   size_t bytes = 0;
   for (const std::string& in : node.inputs)
     if (!in.empty()) bytes += (one.initializers[in] = graph.initializers.at(in)).bytes();
-  limit = std::max(limit, kUnpacking * bytes);
+  const size_t limit = std::max(kLimit, kUnpacking * bytes);
   std::vector<std::string> names;
   for (const std::string& out : node.outputs)
     if (!out.empty()) {
@@ -108,10 +110,10 @@ void DropLarge(Graph& graph, const std::vector<std::string>& names) {
 
 }  // namespace
 
-void FoldConstants(Graph& graph, size_t limit) {
+void FoldConstants(Graph& graph, bool codes) {
   for (size_t i = 0; i < graph.nodes.size();) {
     if (TakeBranch(graph, i)) continue;
-    if (IsFoldable(graph, graph.nodes[i]) && FoldNode(graph, graph.nodes[i], limit)) {
+    if (IsFoldable(graph, graph.nodes[i], codes) && FoldNode(graph, graph.nodes[i])) {
       const std::vector<std::string> inputs = std::move(graph.nodes[i].inputs);
       graph.nodes.erase(graph.nodes.begin() + i);
       DropLarge(graph, inputs);

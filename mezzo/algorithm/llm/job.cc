@@ -84,7 +84,7 @@ class Writer {
 
   // All that the result depends on.
   std::string Key() const {
-    const PathTraining& t = job_.recovery.training;
+    const TextTraining& t = job_.recovery.training;
     const GroupRounding& r = job_.rounding;
     Json precisions = Json::object();
     for (const auto& [layer, p] : job_.precisions) precisions[layer] = Name(p);
@@ -202,7 +202,7 @@ class Writer {
   void WritePaths() const { WriteAdapters(part_, paths_, out_.filename().string(), model_.gpt2()); }
 
   void Train() {
-    PathTraining training = job_.recovery.training;
+    TextTraining training = job_.recovery.training;
     training.state = part_ / "training.safetensors";
     training.threads = job_.threads;
     paths_ = TrainPaths(model_, LanguageModel::Open(part_), training);

@@ -24,7 +24,7 @@ struct LlmRecovery {
   LlmRanks ranks;        // of single layers, in place of that
   int alternations = 1;  // times that the codes are made again for what the path leaves
   PathFit fit = PathFit::kHessian;
-  PathTraining training;  // if it has windows; its state and threads are the job's
+  TextTraining training;  // if it has windows; its state and threads are the job's
 };
 
 struct LlmJob {

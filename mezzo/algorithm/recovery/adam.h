@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,10 @@ class Adam {
   void Add(const std::string& name, const Tensor& values);
   bool Has(const std::string& name) const { return matrices_.contains(name); }
   void AddGradient(const std::string& name, const Tensor& g);
+  // What was added since the last step.
+  std::span<const float> Gradient(const std::string& name) const {
+    return matrices_.at(name).gradient;
+  }
   // One step along the gradients that were added, times `scale`; forgets them.
   void Step(double rate, double scale);
 

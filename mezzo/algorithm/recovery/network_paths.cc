@@ -52,7 +52,7 @@ class PathAdder {
   std::string Constant(const char* a_or_b, const Tensor& value) {
     const std::string name = PathNode(layer_.name, a_or_b) + "_weight";
     graph_.initializers[name] = Cast(value, DType::kBFloat16);
-    const std::string cast = Append(name + "_float", "Cast", {name});
+    const std::string cast = Append(PathWeight(layer_.name, a_or_b), "Cast", {name});
     graph_.nodes.back().attributes["to"] = static_cast<int64_t>(DType::kFloat32);
     return cast;
   }
@@ -69,6 +69,9 @@ bool TakesPath(const Node& node) { return !node.Is("Conv") || node.Int("group", 
 std::string PathSum(const std::string& layer) { return layer + "_recovered"; }
 std::string PathNode(const std::string& layer, const char* a_or_b) {
   return Cat(layer, "_recovery_", a_or_b);
+}
+std::string PathWeight(const std::string& layer, const char* a_or_b) {
+  return PathNode(layer, a_or_b) + "_weight_float";
 }
 
 bool HasPaths(const Graph& graph) {

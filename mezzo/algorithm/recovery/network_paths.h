@@ -46,6 +46,8 @@ void AddPaths(Graph& graph, const Plan& plan);
 // The node that adds a layer's path, and the ones that multiply by A and by B.
 std::string PathSum(const std::string& layer);
 std::string PathNode(const std::string& layer, const char* a_or_b);
+// The float weights that these read.
+std::string PathWeight(const std::string& layer, const char* a_or_b);
 
 bool HasPaths(const Graph& graph);
 

@@ -4,34 +4,21 @@
 // again for it.
 #pragma once
 
-#include <filesystem>
-#include <functional>
 #include <vector>
 
+#include "mezzo/algorithm/recovery/descent.h"
 #include "mezzo/runtime/language.h"
-#include "mezzo/tensor/low_rank.h"
 
 namespace mezzo {
 
-struct PathTraining {
+struct TextTraining : PathTraining {
   std::vector<Window> windows, held_out;
-  size_t epochs = 4;   // through the windows, at most: the best on held-out windows is what stays,
-                       // and two epochs that are no better end it
-  size_t batch = 2;    // windows to a step
-  double rate = 0.01;  // of Adam, relative to the root mean square of each matrix
-  uint64_t seed = 1;   // of the windows' order
-  std::filesystem::path state;  // written after each epoch and gone on from if there, unless empty
-  Threads threads;
-  std::function<void()> step;  // after each window
-  // After each epoch, the first time before any: the mean KL divergence on held-out windows.
-  std::function<void(size_t epoch, double loss)> epoch_done;
 };
 
-// `quantized` holds the paths to begin with; those found are rounded to what files hold.
-// Activations that are quantized pass the gradient on as it is (straight through). Memory: the
-// paths four times, hidden states of all windows, of a batch in front of each block, one block.
-// Throws UsageError if there are no windows, or no paths.
+// `quantized` holds the paths to begin with. Activations that are quantized pass the gradient on as
+// it is (straight through). Memory: the paths six times, hidden states of all windows, of a batch
+// in front of each block, one block. Throws UsageError if there are no windows, or no paths.
 LowRanks TrainPaths(const LanguageModel& reference, const LanguageModel& quantized,
-                    const PathTraining& training);
+                    const TextTraining& training);
 
 }  // namespace mezzo

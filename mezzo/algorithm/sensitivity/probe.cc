@@ -4,6 +4,8 @@
 #include <cmath>
 #include <random>
 
+#include "mezzo/tensor/arithmetic.h"
+
 namespace mezzo {
 namespace {
 
@@ -145,6 +147,37 @@ double OutputLoss(DistortionKind kind, const std::vector<Tensor>& f, const std::
       if (p[i] > 1e-12f) kl += p[i] * (std::log(p[i]) - std::log(std::max(o[i], 1e-12f)));
   }
   return kl / static_cast<double>(rows);
+}
+
+std::vector<Tensor> OutputLossGradient(DistortionKind kind, const std::vector<Tensor>& f,
+                                       const std::vector<Tensor>& q) {
+  std::vector<Tensor> g(f.size());
+  if (kind == DistortionKind::kRelativeError) {
+    const std::vector<DistortionTerm> terms = DistortionTerms(kind, f, q);
+    const auto counted = static_cast<double>(
+        std::ranges::count_if(terms, [](const DistortionTerm& t) { return t.weight > 0; }));
+    for (size_t o = 0; o < f.size(); ++o) {
+      if (terms[o].weight <= 0) continue;
+      g[o] = Difference(q[o], f[o]);
+      for (float& v : g[o].span<float>()) v *= static_cast<float>(2 / (terms[o].weight * counted));
+    }
+    return g;
+  }
+  const Tensor &a = Distributions(f), &b = Distributions(q);
+  const int64_t n = a.shape().back(), rows = a.numel() / n;
+  g[0] = Tensor(DType::kFloat32, a.shape());
+  for (int64_t r = 0; r < rows; ++r) {
+    const float *x = a.data<float>() + r * n, *y = b.data<float>() + r * n;
+    float* to = g[0].data<float>() + r * n;
+    if (kind == DistortionKind::kKlProbabilities) {
+      for (int64_t i = 0; i < n; ++i) to[i] = -x[i] / std::max(y[i], 1e-12f);
+    } else {
+      const std::vector<float> p = Softmax(x, n), o = Softmax(y, n);
+      for (int64_t i = 0; i < n; ++i) to[i] = o[i] - p[i];
+    }
+    for (int64_t i = 0; i < n; ++i) to[i] /= static_cast<float>(rows);
+  }
+  return g;
 }
 
 }  // namespace mezzo

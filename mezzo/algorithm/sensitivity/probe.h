@@ -43,5 +43,8 @@ std::vector<Tensor> LabelProbe(DistortionKind kind, const std::vector<Tensor>& o
 // The loss itself, between a float model's outputs and another's, at temperature 1: the mean over
 // rows of KL(f || q), or the mean over outputs of |q - f|^2 / |f|^2.
 double OutputLoss(DistortionKind kind, const std::vector<Tensor>& f, const std::vector<Tensor>& q);
+// Its gradient by q, for each output; absent for those that do not count.
+std::vector<Tensor> OutputLossGradient(DistortionKind kind, const std::vector<Tensor>& f,
+                                       const std::vector<Tensor>& q);
 
 }  // namespace mezzo

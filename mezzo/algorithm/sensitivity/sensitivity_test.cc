@@ -7,6 +7,7 @@
 #include <random>
 
 #include "mezzo/algorithm/sensitivity/rankings.h"
+#include "mezzo/runtime/gradient/rule.h"
 
 namespace mezzo {
 namespace {
@@ -51,6 +52,31 @@ double TrueLoss(const Graph& g, const std::string& weight, const Tensor& delta, 
   for (size_t i = 0; i < count; ++i)
     sum += OutputLoss(kind, a.Run(Samples()(i)), b.Run(Samples()(i)));
   return sum / static_cast<double>(count);
+}
+
+// Against differences: losses are smooth, and a step of 1e-3 leaves 1e-6 of third derivatives and
+// as much of what float32 rounds in outputs, over the step.
+TEST(OutputLoss, HasItsGradient) {
+  for (const DistortionKind kind : {DistortionKind::kRelativeError, DistortionKind::kKlLogits,
+                                    DistortionKind::kKlProbabilities}) {
+    std::vector<Tensor> f{Random({3, 4}, 1)}, q{Random({3, 4}, 2)};
+    if (kind == DistortionKind::kKlProbabilities)
+      for (Tensor* t : {&f[0], &q[0]}) *t = RunOp("Softmax", {*t}, {}, {});
+    if (kind == DistortionKind::kRelativeError)
+      f.push_back(Random({2}, 3)), q.push_back(Random({2}, 4));
+    const std::vector<Tensor> g = OutputLossGradient(kind, f, q);
+    for (size_t o = 0; o < q.size(); ++o)
+      for (int64_t i = 0; i < q[o].numel(); ++i) {
+        const auto moved = [&](float by) {
+          std::vector<Tensor> m = q;
+          m[o] = q[o].Clone();
+          m[o].data<float>()[i] += by;
+          return OutputLoss(kind, f, m);
+        };
+        const double want = (moved(1e-3f) - moved(-1e-3f)) / 2e-3;
+        EXPECT_NEAR(g[o].data<float>()[i], want, 1e-3 * (1 + std::fabs(want)));
+      }
+  }
 }
 
 class SensitivityKinds : public testing::TestWithParam<DistortionKind> {};

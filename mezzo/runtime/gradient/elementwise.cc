@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "mezzo/format/affine_int.h"
 #include "mezzo/kernels/vmath/vmath.h"
 #include "mezzo/runtime/gradient/rule.h"
 #include "mezzo/runtime/ops/op_util.h"
@@ -116,14 +117,16 @@ struct HardSwishOfX : FromNode {
   }
 };
 
-// Passes where the bound lets the value through, ends included.
+// Passes where a bound lets the value through, ends included.
+void PassBetween(GradientContext& ctx, float lo, float hi) {
+  const F8 one = vmath::Splat(1.0f), zero = vmath::Splat(0.0f);
+  ctx.result[0] = Times(ctx, ctx.in[0], [&](F8 x) { return x < lo ? zero : x > hi ? zero : one; });
+}
 void ClipGradient(GradientContext& ctx) {
   const auto bound = [&](size_t i, float fallback) {
     return i < ctx.in.size() && ctx.in[i].defined() ? *ctx.in[i].data<float>() : fallback;
   };
-  const float lo = bound(1, -INFINITY), hi = bound(2, INFINITY);
-  const F8 one = vmath::Splat(1.0f), zero = vmath::Splat(0.0f);
-  ctx.result[0] = Times(ctx, ctx.in[0], [&](F8 x) { return x < lo ? zero : x > hi ? zero : one; });
+  PassBetween(ctx, bound(1, -INFINITY), bound(2, INFINITY));
 }
 
 Tensor Op(const GradientContext& ctx, const char* op, const Tensor& a, const Tensor& b) {
@@ -190,11 +193,22 @@ void OfY(GradientTable& table, const char* op) {
 
 // Rounding has no slope of its own: straight through (Bengio et al., arXiv 1308.3432).
 void RoundedGradient(GradientContext& ctx) { ctx.result[0] = ctx.g[0]; }
+// What codes get is meant for the values that they stand for; beyond the grid's ends none moves.
+void QuantizeGradient(GradientContext& ctx) {
+  const DType type = ctx.out[0].dtype();
+  Require(ctx.in[1].numel() == 1 && (type == DType::kInt8 || type == DType::kUInt8),
+          "needs one scale and codes of 8 bits");
+  const IntFormat f{8, type == DType::kInt8};
+  const int32_t zero = ctx.in.size() > 2 ? *Cast(ctx.in[2], DType::kInt32).data<int32_t>() : 0;
+  const QParams grid{*ctx.in[1].data<float>(), zero};
+  PassBetween(ctx, Dequantize(grid, f.qmin()), Dequantize(grid, f.qmax()));
+}
 
 }  // namespace
 
 void AddElementwiseGradients(GradientTable& table) {
-  table.Add("mezzo:QuantizeRows", &RoundedGradient);
+  for (const char* op : {"mezzo:QuantizeRows", "DequantizeLinear"}) table.Add(op, &RoundedGradient);
+  table.Add("QuantizeLinear", &QuantizeGradient);
   OfY<ReluOfY>(table, "Relu");
   OfY<SigmoidOfY>(table, "Sigmoid");
   OfY<TanhOfY>(table, "Tanh");

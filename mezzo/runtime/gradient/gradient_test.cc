@@ -184,6 +184,21 @@ TEST(Gradient, AttentionAndRotation) {
   }
 }
 
+// Straight through between the ends of the grid, -10 to 245 steps of a quarter; none beyond.
+TEST(Gradient, PassesCodesWhereTheyMove) {
+  OneOp op("QuantizeLinear");
+  op.In(Tensor::Vector<float>({-3, -2.5f, 0.1f, 61.25f, 62}))
+      .In(Tensor::Scalar(0.25f), true)
+      .In(Tensor::Scalar(uint8_t{10}), true);
+  op.graph.nodes.push_back({"DequantizeLinear", "", "dq", {"y0", "x1", "x2"}, {"z"}, {}});
+  op.graph.outputs = {{"z"}};
+  const Gradient gradient(op.graph, {"x0"}, {});
+  gradient.Reverse(gradient.Forward(op.inputs), {Tensor::Vector<float>({1, 2, 3, 4, 5})},
+                   [](const std::string&, const Tensor& g) {
+                     EXPECT_TRUE(SameBits(g, Tensor::Vector<float>({0, 2, 3, 4, 0})));
+                   });
+}
+
 // A chain with a value read twice, a branch that needs no gradient, and constants: gradients of
 // weights, activations and inputs come once each.
 TEST(Gradient, AddsUpWhatReadersGive) {
