@@ -1,7 +1,11 @@
 #include "mezzo/base/cpu.h"
 
-#include <cpuid.h>
 #include <unistd.h>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#else
+#include <sys/auxv.h>
+#endif
 
 #include <algorithm>
 #include <atomic>
@@ -27,6 +31,7 @@ Isa Choose() {
   throw UsageError(Cat("MEZZO_ISA=", wanted, ": this machine and build have", names));
 }
 
+#if defined(__x86_64__)
 // By hand, since clang 14 has no name for it. That the system keeps vector registers is part of
 // what the compiler means by avx2 and avx512vnni.
 bool HasAvxVnni() {
@@ -36,6 +41,27 @@ bool HasAvxVnni() {
   };
   return __builtin_cpu_supports("avx2") && leaf7(0) && a >= 1 && leaf7(1) && (a >> 4 & 1);
 }
+
+std::vector<Isa> Supported() {
+  std::vector<Isa> list{Isa::kPlain};
+  if (__builtin_cpu_supports("avx2")) list.push_back(Isa::kAvx2);
+  if (HasAvxVnni()) list.push_back(Isa::kAvxVnni);
+  if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni"))
+    list.push_back(Isa::kAvx512Vnni);
+  return list;
+}
+bool Vbmi() { return __builtin_cpu_supports("avx512vbmi"); }
+constexpr std::string_view kNameOfAvx2 = "avx2";
+#else
+std::vector<Isa> Supported() {
+  std::vector<Isa> list{Isa::kPlain, Isa::kAvx2};
+  if (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) list.push_back(Isa::kNeonDot);
+  return list;
+}
+bool Vbmi() { return false; }
+constexpr std::string_view kNameOfAvx2 = "neon";
+#endif
 
 size_t CacheSize(int name, size_t fallback) {
   const long bytes = sysconf(name);
@@ -62,7 +88,9 @@ std::string_view Name(Isa isa) {
     case Isa::kPlain:
       return "plain";
     case Isa::kAvx2:
-      return "avx2";
+      return kNameOfAvx2;
+    case Isa::kNeonDot:
+      return "neondot";
     case Isa::kAvxVnni:
       return "avxvnni";
     case Isa::kAvx512Vnni:
@@ -72,15 +100,7 @@ std::string_view Name(Isa isa) {
 }
 
 const std::vector<Isa>& SupportedIsas() {
-  static const std::vector<Isa> supported = [] {
-    std::vector<Isa> list{Isa::kPlain};
-    if (__builtin_cpu_supports("avx2")) list.push_back(Isa::kAvx2);
-    if (HasAvxVnni()) list.push_back(Isa::kAvxVnni);
-    if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni"))
-      list.push_back(Isa::kAvx512Vnni);
-    return list;
-  }();
+  static const std::vector<Isa> supported = Supported();
   return supported;
 }
 
@@ -90,7 +110,7 @@ Isa CurrentIsa() {
   return f < 0 ? chosen : static_cast<Isa>(f);
 }
 
-bool HasVbmi() { return CurrentIsa() >= Isa::kAvx512Vnni && __builtin_cpu_supports("avx512vbmi"); }
+bool HasVbmi() { return CurrentIsa() >= Isa::kAvx512Vnni && Vbmi(); }
 
 ScopedIsa::ScopedIsa(Isa isa) : before_(forced.exchange(static_cast<int>(isa))) {}
 ScopedIsa::~ScopedIsa() { forced = before_; }

@@ -8,9 +8,21 @@
 namespace mezzo {
 
 // Instruction sets for which integer kernels have lines of their own, slowest first. kPlain runs
-// the plain twins; Mezzo as a whole is compiled for kAvx2. A kernel without lines for a set uses
-// those of the last one before it.
-enum class Isa { kPlain, kAvx2, kAvxVnni, kAvx512Vnni };
+// the plain twins; Mezzo as a whole is compiled for kAvx2, which on AArch64 is NEON (base/simd.h)
+// and named so; kNeonDot has Arm's sdot. A kernel without lines for a set uses those of the last
+// one before it.
+enum class Isa { kPlain, kAvx2, kNeonDot, kAvxVnni, kAvx512Vnni };
+
+// Lines of the sets that only one of the two architectures has. In builds for the other their
+// files are left out (CMakeLists.txt); no such set is ever in use there, so the place is never
+// reached.
+#if defined(__x86_64__)
+#define MEZZO_X86(lines) (lines)
+#define MEZZO_NEON(lines) (*static_cast<decltype(&(lines))>(nullptr))
+#else
+#define MEZZO_X86(lines) (*static_cast<decltype(&(lines))>(nullptr))
+#define MEZZO_NEON(lines) (lines)
+#endif
 
 std::string_view Name(Isa isa);
 
@@ -18,8 +30,8 @@ std::string_view Name(Isa isa);
 const std::vector<Isa>& SupportedIsas();
 
 // The one in use: the last supported one, or what the environment variable MEZZO_ISA (plain, avx2,
-// avxvnni, avx512vnni) forces. Throws UsageError if that names none or one that the processor
-// lacks.
+// avxvnni, avx512vnni; on AArch64 plain, neon, neondot) forces. Throws UsageError if that names
+// none or one that the processor lacks.
 Isa CurrentIsa();
 
 // Whether AVX-512's permutations of bytes (VBMI) may be used: not all processors of kAvx512Vnni

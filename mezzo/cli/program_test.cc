@@ -60,6 +60,7 @@ class Program : public testing::Test {
   // `before` runs in the child, between fork and exec.
   Process Start(std::vector<std::string> arguments, const std::function<void()>& before = {}) {
     arguments.insert(arguments.begin(), MEZZO_PROGRAM);
+    if (*MEZZO_EMULATOR) arguments.insert(arguments.begin(), MEZZO_EMULATOR);
     std::vector<char*> argv;
     for (std::string& a : arguments) argv.push_back(a.data());
     argv.push_back(nullptr);
@@ -72,7 +73,7 @@ class Program : public testing::Test {
     ::dup2(::open(out.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600), STDOUT_FILENO);
     ::dup2(::open(err.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600), STDERR_FILENO);
     if (before) before();
-    ::execv(argv[0], argv.data());
+    ::execvp(argv[0], argv.data());
     ::_exit(99);
   }
   // The exit status.

@@ -2,6 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
+
+#include "mezzo/base/cpu.h"
 
 namespace mezzo {
 
@@ -12,7 +15,11 @@ inline constexpr int kPeakSums = 10;
 // and what nobody reads not at all.
 template <class V>
 [[gnu::always_inline]] inline void Renew(V& v) {
+#if defined(__x86_64__)
   asm volatile("" : "+x"(v));
+#else
+  asm volatile("" : "+w"(v));
+#endif
 }
 
 // step(sum) for each of kPeakSums sums, so many times.
@@ -28,6 +35,14 @@ template <class V, class Step>
 #pragma GCC unroll 10
   for (V& sum : sums) Renew(sum);
 }
+
+// What bounds the arithmetic of an instruction set: loops of so many multiply-adds a step.
+struct PeakLoop {
+  void (*work)(int64_t times);
+  int macs;
+  bool integers;
+};
+std::vector<PeakLoop> PeakLoops(Isa isa);
 
 void DotsAvx512(int64_t times);    // vpdpbusd: 64 multiply-adds a step
 void FloatsAvx512(int64_t times);  // 16 a step

@@ -197,7 +197,8 @@ class Solver {
   const GroupFormat& f_;
   GroupCodes& out_;
   std::vector<float> weights_;  // of errors, by column
-  GroupErrors& errors_ = CurrentIsa() == Isa::kAvx512Vnni ? GroupErrorsAvx512 : GroupErrorsAvx2;
+  GroupErrors& errors_ =
+      CurrentIsa() == Isa::kAvx512Vnni ? MEZZO_X86(GroupErrorsAvx512) : GroupErrorsAvx2;
 };
 
 // The least power of two that `x` is not above, at least 2^-100; 1 for 0.

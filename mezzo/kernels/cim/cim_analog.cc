@@ -34,14 +34,8 @@ F8 NormalVector(const float* table, const NoiseKey& key, uint32_t counter) {
   x = (x ^ (x >> 16)) * 0x7feb352du;
   x = ((x ^ (x >> 15)) + key.b) * 0x846ca68bu;
   x ^= x >> 16;
-#if defined(__AVX2__)
   return _mm256_i32gather_ps(table, (__m256i)(x >> 20), 4) +
          _mm256_i32gather_ps(table, (__m256i)((x >> 8) & 0xfff), 4);
-#else
-  F8 y;
-  for (int i = 0; i < 8; ++i) y[i] = Normal(table, x[i]);
-  return y;
-#endif
 }
 
 struct Job {

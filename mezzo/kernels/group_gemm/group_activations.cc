@@ -1,8 +1,7 @@
-#include <immintrin.h>
-
 #include <cfloat>
 
 #include "mezzo/base/cpu.h"
+#include "mezzo/base/simd.h"
 #include "mezzo/kernels/group_gemm/group_lines.h"
 #include "mezzo/kernels/vmath/vmath.h"
 
@@ -25,7 +24,8 @@ int32_t GroupRoundAvx2(const float* x, int64_t n, float scale, int8_t* codes) {
 }
 
 void GroupActivations::RoundToken(const float* x, int64_t token, int64_t scale_group) {
-  GroupRound& round = CurrentIsa() == Isa::kAvx512Vnni ? GroupRoundAvx512 : GroupRoundAvx2;
+  GroupRound& round =
+      CurrentIsa() == Isa::kAvx512Vnni ? MEZZO_X86(GroupRoundAvx512) : GroupRoundAvx2;
   for (int64_t begin = 0; begin < depth_; begin += scale_group) {
     const float largest = vmath::LargestMagnitude(x + begin, scale_group) / 127;
     const float scale = largest < FLT_MIN ? FLT_MIN : largest;  // NaN stays

@@ -34,9 +34,11 @@ class PanelList {
 GroupRun& CurrentRun() {
   switch (CurrentIsa()) {
     case Isa::kAvx512Vnni:
-      return GroupRunAvx512Vnni;
+      return MEZZO_X86(GroupRunAvx512Vnni);
     case Isa::kAvxVnni:
-      return GroupRunAvxVnni;
+      return MEZZO_X86(GroupRunAvxVnni);
+    case Isa::kNeonDot:
+      return MEZZO_NEON(GroupRunNeonDot);
     default:
       return GroupRunAvx2;
   }

@@ -4,9 +4,8 @@ namespace mezzo {
 namespace {
 
 // Written out, as in quads_avxvnni.cc: the prefix forbids the encoding of AVX-512.
-struct AvxVnni {
-  [[gnu::always_inline]] static void Add(__m256i& sum, const group_avx2::Unpacked& w, __m256i low,
-                                         __m256i high) {
+struct AvxVnni : group_avx2::Vectors {
+  [[gnu::always_inline]] static void Add(Sums& sum, const Bytes& w, Four low, Four high) {
     asm("%{vex%} vpdpbusd %[x], %[w], %[sum]" : [sum] "+x"(sum) : [x] "x"(low), [w] "x"(w.low));
     asm("%{vex%} vpdpbusd %[x], %[w], %[sum]" : [sum] "+x"(sum) : [x] "x"(high), [w] "x"(w.high));
   }

@@ -1,9 +1,11 @@
 // The float form: a panel of weights at a time becomes a panel of sgemm.h, then its product.
-#include <immintrin.h>
 
 #include <algorithm>
 
 #include "mezzo/kernels/group_gemm/group_lines.h"
+#include "mezzo/base/simd.h"
+#include "mezzo/kernels/group_gemm/group_gemm.h"
+#include "mezzo/kernels/sgemm/sgemm.h"
 #include "mezzo/kernels/vmath/vector.h"
 
 namespace mezzo {

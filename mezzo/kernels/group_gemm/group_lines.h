@@ -18,7 +18,7 @@ struct CodeBytes {
 // Panels [begin, end) for tokens [token_begin, token_end).
 using GroupRun = void(const GroupActivations& x, const GroupProduct& product, int64_t begin,
                       int64_t end, int64_t token_begin, int64_t token_end);
-GroupRun GroupRunAvx2, GroupRunAvxVnni, GroupRunAvx512Vnni;
+GroupRun GroupRunAvx2, GroupRunNeonDot, GroupRunAvxVnni, GroupRunAvx512Vnni;
 
 // codes[i] = x[i] / scale, rounded, of n values, a multiple of 8; returns their sum.
 using GroupRound = int32_t(const float* x, int64_t n, float scale, int8_t* codes);

@@ -1,13 +1,19 @@
 // Products of codes in vectors of 256 bits: a code's value plus an offset is a byte without sign,
 // up to 64. The offset's share, offset * (sum of the activations), is what the sums begin with,
-// negated. Written once over D::Add(sum, w, low, high), which adds the products of 8 columns; a
-// struct in an unnamed namespace, as the linker would merge what files compile differently.
+// negated. Written once over
+//
+//   Four, FourCodes(x)       four codes of activations, repeated
+//   Bytes, Unpack(codes, table)
+//                            those of 8 rows by 8 columns
+//   Sums, Begin(v), End(s)   eight sums, from and to a vector
+//   Add(sums, w, low, high)  adds the products of 8 columns
+//
+// in a struct in an unnamed namespace, as the linker would merge what files compile differently.
 #pragma once
-
-#include <immintrin.h>
 
 #include <cstring>
 
+#include "mezzo/base/simd.h"
 #include "mezzo/kernels/group_gemm/group_lines.h"
 
 namespace mezzo {
@@ -25,30 +31,38 @@ struct CodeTable {
         offset(c.offset) {}
 };
 
-// Bytes of 8 rows by columns 0..3 and 4..7.
-struct Unpacked {
-  __m256i low, high;
-};
-[[gnu::always_inline]] inline Unpacked Unpack(const uint8_t* codes, __m256i table) {
-  const __m256i nibbles = _mm256_set1_epi8(15);
-  const __m256i v = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes));
-  return {_mm256_shuffle_epi8(table, _mm256_and_si256(v, nibbles)),
-          _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16(v, 4), nibbles))};
-}
+// All but Add for instruction sets of x86.
+struct Vectors {
+  using Four = __m256i;
+  using Sums = __m256i;
+  // By columns 0..3 and 4..7.
+  struct Bytes {
+    __m256i low, high;
+  };
 
-[[gnu::always_inline]] inline __m256i FourCodes(const int8_t* x) {
-  int32_t four;
-  std::memcpy(&four, x, sizeof(four));
-  return _mm256_set1_epi32(four);
-}
+  [[gnu::always_inline]] static Four FourCodes(const int8_t* x) {
+    int32_t four;
+    std::memcpy(&four, x, sizeof(four));
+    return _mm256_set1_epi32(four);
+  }
+  [[gnu::always_inline]] static Bytes Unpack(const uint8_t* codes, __m256i table) {
+    const __m256i nibbles = _mm256_set1_epi8(15);
+    const __m256i v = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes));
+    return {_mm256_shuffle_epi8(table, _mm256_and_si256(v, nibbles)),
+            _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16(v, 4), nibbles))};
+  }
+  [[gnu::always_inline]] static Sums Begin(__m256i v) { return v; }
+  [[gnu::always_inline]] static __m256i End(Sums s) { return s; }
+};
 
 // sum[t] += the products of 8 columns from the k-th on with the codes of T tokens.
 template <class D, int T>
-[[gnu::always_inline]] inline void AddColumns(__m256i (&sum)[T][2], const Unpacked (&u)[2],
+[[gnu::always_inline]] inline void AddColumns(typename D::Sums (&sum)[T][2],
+                                              const typename D::Bytes (&u)[2],
                                               const int8_t* const (&x)[T], int64_t k) {
 #pragma GCC unroll 4
   for (int t = 0; t < T; ++t) {
-    const __m256i low = FourCodes(x[t] + k), high = FourCodes(x[t] + k + 4);
+    const typename D::Four low = D::FourCodes(x[t] + k), high = D::FourCodes(x[t] + k + 4);
 #pragma GCC unroll 2
     for (int h = 0; h < 2; ++h) D::Add(sum[t][h], u[h], low, high);
   }
@@ -63,10 +77,12 @@ struct GroupParameters {
   bool zeros;
 
   // What the sums of a token begin with.
-  [[gnu::always_inline]] void Start(int32_t x_sum, __m256i (&sum)[2]) const {
-    sum[0] = sum[1] = _mm256_set1_epi32(-offset * x_sum);
+  template <class D>
+  [[gnu::always_inline]] void Start(int32_t x_sum, typename D::Sums (&sum)[2]) const {
+    sum[0] = sum[1] = D::Begin(_mm256_set1_epi32(-offset * x_sum));
     if (!zeros) return;
-    for (int h = 0; h < 2; ++h) sum[h] = _mm256_mullo_epi32(zero[h], _mm256_set1_epi32(-x_sum));
+    for (int h = 0; h < 2; ++h)
+      sum[h] = D::Begin(_mm256_mullo_epi32(zero[h], _mm256_set1_epi32(-x_sum)));
   }
 };
 [[gnu::always_inline]] inline GroupParameters Parameters(const PackedGroups& w,
@@ -114,22 +130,23 @@ void FewTile(const GroupActivations& x, const GroupProduct& product, int64_t pan
   for (int t = 0; t < T; ++t) y[t][0] = y[t][1] = _mm256_setzero_ps();
   for (int64_t g = 0; g < groups; ++g, at += w.group_bytes()) {
     const GroupParameters p = Parameters(w, at, table.offset);
-    __m256i sum[T][2];
+    typename D::Sums sum[T][2];
 #pragma GCC unroll 4
-    for (int t = 0; t < T; ++t) p.Start(*x.sum(first + t, g), sum[t]);
+    for (int t = 0; t < T; ++t) p.Start<D>(*x.sum(first + t, g), sum[t]);
     const int8_t* from[T];
 #pragma GCC unroll 4
     for (int t = 0; t < T; ++t) from[t] = x.codes(first + t, g);
     for (int64_t k = 0; k < group; k += 8) {
       _mm_prefetch(reinterpret_cast<const char*>(at + k * 8 + kFetchAhead), _MM_HINT_T0);
-      const Unpacked u[2] = {Unpack(at + k * 8, values), Unpack(at + k * 8 + 32, values)};
+      const typename D::Bytes u[2] = {D::Unpack(at + k * 8, values),
+                                      D::Unpack(at + k * 8 + 32, values)};
       AddColumns<D, T>(sum, u, from, k);
     }
 #pragma GCC unroll 4
     for (int t = 0; t < T; ++t)
 #pragma GCC unroll 2
       for (int h = 0; h < 2; ++h)
-        y[t][h] = AddGroup(sum[t][h], p.scale[h], *x.scale(first + t, g), y[t][h]);
+        y[t][h] = AddGroup(D::End(sum[t][h]), p.scale[h], *x.scale(first + t, g), y[t][h]);
   }
   for (int t = 0; t < T; ++t)
     StoreRows(y[t], product.y + (first + t) * product.y_stride + panel * kRows,
@@ -138,7 +155,7 @@ void FewTile(const GroupActivations& x, const GroupProduct& product, int64_t pan
 
 // A group of a panel and what its tokens need, the first of them token 0.
 struct GroupBlock {
-  const __m256i* unpacked;  // for each 8 columns, Unpacked of both halves
+  const void* unpacked;  // for each 8 columns, Bytes of both halves
   GroupParameters parameters;
   int64_t group;
   const int8_t* codes;  // `group` bytes from token to token
@@ -150,17 +167,17 @@ struct GroupBlock {
 // Tokens [t, t + T).
 template <class D, int T>
 void OneGroup(const GroupBlock& b, int64_t t) {
-  const __m256i* w = b.unpacked;
+  const auto* w = static_cast<const typename D::Bytes*>(b.unpacked);
   const int64_t group = b.group;
   const int8_t* x[T];
-  __m256i sum[T][2];
+  typename D::Sums sum[T][2];
 #pragma GCC unroll 4
   for (int i = 0; i < T; ++i) {
     x[i] = b.codes + (t + i) * group;
-    b.parameters.Start(b.x_sums[t + i], sum[i]);
+    b.parameters.Start<D>(b.x_sums[t + i], sum[i]);
   }
-  for (int64_t k = 0; k < group; k += 8, w += 4) {
-    const Unpacked u[2] = {{w[0], w[1]}, {w[2], w[3]}};
+  for (int64_t k = 0; k < group; k += 8, w += 2) {
+    const typename D::Bytes u[2] = {w[0], w[1]};
     AddColumns<D, T>(sum, u, x, k);
   }
 #pragma GCC unroll 4
@@ -168,8 +185,8 @@ void OneGroup(const GroupBlock& b, int64_t t) {
 #pragma GCC unroll 2
     for (int h = 0; h < 2; ++h) {
       float* at = b.y + (t + i) * kRows + h * 8;
-      _mm256_store_ps(
-          at, AddGroup(sum[i][h], b.parameters.scale[h], b.x_scales[t + i], _mm256_load_ps(at)));
+      _mm256_store_ps(at, AddGroup(D::End(sum[i][h]), b.parameters.scale[h], b.x_scales[t + i],
+                                   _mm256_load_ps(at)));
     }
 }
 
@@ -180,13 +197,10 @@ void ManyPanel(const GroupActivations& x, const GroupProduct& product, int64_t p
   const int64_t tokens = token_end - token_begin, group = w.group();
   float* const y = scratch.data<float>();
   std::memset(y, 0, static_cast<size_t>(tokens * kRows) * sizeof(float));
-  auto* const unpacked = reinterpret_cast<__m256i*>(y + tokens * kRows);
+  auto* const unpacked = reinterpret_cast<typename D::Bytes*>(y + tokens * kRows);
   for (int64_t g = 0; g < w.groups(); ++g) {
     const uint8_t* codes = w.Codes(panel, g);
-    for (int64_t i = 0; i < group / 4; ++i) {
-      const Unpacked u = Unpack(codes + i * 32, table.bytes);
-      unpacked[2 * i] = u.low, unpacked[2 * i + 1] = u.high;
-    }
+    for (int64_t i = 0; i < group / 4; ++i) unpacked[i] = D::Unpack(codes + i * 32, table.bytes);
     const GroupBlock block{unpacked,
                            Parameters(w, codes, table.offset),
                            group,

@@ -1,8 +1,7 @@
-#include <immintrin.h>
-
 #include <algorithm>
 #include <cstring>
 
+#include "mezzo/base/simd.h"
 #include "mezzo/kernels/qconv/qconv_depthwise.h"
 #include "mezzo/kernels/qgemm/qgemm_avx2.h"
 

@@ -41,7 +41,7 @@ QDepthwiseWeights QDepthwiseWeights::Pack(QCodes w, const QConvShape& s,
     for (size_t tap = 0; tap < s.taps(); ++tap)
       bytes &= value(n, tap) == static_cast<int8_t>(value(n, tap));
   QDepthwiseWeights packed;
-  packed.lines = bytes ? &kDepthwiseAvx512Vnni : &kDepthwiseAvx2;
+  packed.lines = bytes ? &MEZZO_X86(kDepthwiseAvx512Vnni) : &kDepthwiseAvx2;
   packed.channels = s.out_c, packed.kernel_h = s.kernel_h, packed.kernel_w = s.kernel_w;
   packed.w = AlignedZeros<uint8_t>(DivideUp(s.out_c, packed.lines->channels) * packed.bytes());
   packed.sums.assign(s.out_c, 0);

@@ -23,14 +23,14 @@ void QBinary(const QBinaryArgs& args, const QBinaryParams& params) {
 void QLut(const uint8_t* x, const QTable& table, uint8_t* y, size_t n) {
   size_t i = 0;
   if (HasVbmi())
-    i = QLutAvx512Vbmi(x, table, y, n);
+    i = MEZZO_X86(QLutAvx512Vbmi)(x, table, y, n);
   else if (CurrentIsa() > Isa::kPlain)
     i = QLutAvx2(x, table, y, n);
   for (; i < n; ++i) y[i] = table[x[i]];
 }
 
 void Quantize(const float* x, const QScale& s, uint8_t* y, size_t n) {
-  size_t done = CurrentIsa() >= Isa::kAvx512Vnni ? QuantizeAvx512(x, s, y, n) : 0;
+  size_t done = CurrentIsa() >= Isa::kAvx512Vnni ? MEZZO_X86(QuantizeAvx512)(x, s, y, n) : 0;
   if (CurrentIsa() > Isa::kPlain) done += QuantizeAvx2(x + done, s, y + done, n - done);
   QuantizeRef(x + done, s, y + done, n - done);
 }
@@ -43,7 +43,8 @@ void Dequantize(const uint8_t* x, const QScale& s, float* y, size_t n) {
 void QLutChannels(const uint8_t* x, const uint8_t* tables, size_t channels, uint8_t* y,
                   size_t rows) {
   constexpr size_t kBlock = 64;  // channels whose tables stay in the first cache
-  const size_t done = HasVbmi() ? QLutChannelsAvx512Vbmi(x, tables, channels, y, rows) : 0;
+  const size_t done =
+      HasVbmi() ? MEZZO_X86(QLutChannelsAvx512Vbmi)(x, tables, channels, y, rows) : 0;
   for (size_t begin = done; begin < channels; begin += kBlock) {
     const size_t end = std::min(begin + kBlock, channels);
     for (size_t r = 0; r < rows; ++r) {

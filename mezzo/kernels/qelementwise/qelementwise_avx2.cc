@@ -1,6 +1,6 @@
 #include "mezzo/kernels/qelementwise/qelementwise_avx2.h"
 
-#include <immintrin.h>
+#include "mezzo/base/simd.h"
 
 namespace mezzo {
 namespace {

@@ -1,8 +1,7 @@
 // What adds codes, in memory (QBinary) and in registers (output stages).
 #pragma once
 
-#include <immintrin.h>
-
+#include "mezzo/base/simd.h"
 #include "mezzo/kernels/qelementwise/qelementwise.h"
 #include "mezzo/kernels/qgemm/qgemm_avx2.h"
 

@@ -2,11 +2,10 @@
 // 6 rows x 16 columns keeps 12 sums in registers.
 #include "mezzo/kernels/qgemm/qgemm_avx2.h"
 
-#include <immintrin.h>
-
 #include <algorithm>
 #include <cstring>
 
+#include "mezzo/base/simd.h"
 #include "mezzo/kernels/qgemm/qgemm_panel.h"
 
 namespace mezzo {

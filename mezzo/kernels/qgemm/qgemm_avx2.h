@@ -2,10 +2,10 @@
 // StoreQOutputRef for many sums at once.
 #pragma once
 
-#include <immintrin.h>
-
+#include <cstring>
 #include <utility>
 
+#include "mezzo/base/simd.h"
 #include "mezzo/kernels/qgemm/qgemm.h"
 
 namespace mezzo {
@@ -23,20 +23,30 @@ MEZZO_INLINE inline void Unrolled(const F& f) {
 
 // Four codes, repeated. Written out, since compilers that may reorder these products spill sums.
 MEZZO_INLINE inline __m256i BroadcastAvx2(const uint8_t* x) {
+#if defined(__x86_64__)
   __m256i four;
   asm("vpbroadcastd %[x], %[four]"
       : [four] "=x"(four)
       : [x] "m"(*reinterpret_cast<const int32_t(*)[1]>(x)));
   return four;
+#else
+  int32_t four;
+  std::memcpy(&four, x, sizeof(four));
+  return _mm256_set1_epi32(four);
+#endif
 }
 
 // acc += the products of pairs of 16-bit numbers. Written out because tiles fill the register file,
 // and compilers that may reorder the products spill sums.
 MEZZO_INLINE inline void MultiplyAddAvx2(__m256i& acc, __m256i x, __m256i w) {
+#if defined(__x86_64__)
   __m256i product;
   asm("vpmaddwd %[w], %[x], %[p]\n\tvpaddd %[p], %[acc], %[acc]"
       : [acc] "+x"(acc), [p] "=&x"(product)
       : [x] "x"(x), [w] "xm"(w));
+#else
+  acc = _mm256_add_epi32(acc, _mm256_madd_epi16(x, w));
+#endif
 }
 
 // Codes of four vectors of rounded values less their zero point, in order. Values above what 32

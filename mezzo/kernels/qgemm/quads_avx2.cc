@@ -9,16 +9,24 @@ alignas(32) constexpr int16_t kOnes[16] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1
 
 // Written out, since compilers that may reorder these products spill sums.
 MEZZO_INLINE inline __m256i Products(__m256i x, __m256i w) {
+#if defined(__x86_64__)
   __m256i words;
   asm("vpmaddubsw %[w], %[x], %[words]" : [words] "=x"(words) : [x] "x"(x), [w] "x"(w));
   return words;
+#else
+  return _mm256_maddubs_epi16(x, w);
+#endif
 }
 
 // The ones are read from memory: all registers are taken.
 MEZZO_INLINE inline void AddWidened(__m256i& acc, __m256i words) {
+#if defined(__x86_64__)
   asm("vpmaddwd %[ones], %[words], %[words]\n\tvpaddd %[words], %[acc], %[acc]"
       : [acc] "+x"(acc), [words] "+x"(words)
       : [ones] "m"(kOnes));
+#else
+  acc = _mm256_add_epi32(acc, _mm256_madd_epi16(words, _mm256_set1_epi16(1)));
+#endif
 }
 
 // Adds the products of G quads that share their sums, `steps` times.
@@ -65,7 +73,9 @@ struct Lines {
     Unrolled<R>([&](auto r) MEZZO_INLINE {
       Unrolled<V>([&](auto v) MEZZO_INLINE {
         __m256i sum = acc.at[r][v];
+#if defined(__x86_64__)
         asm("" : "+x"(sum));  // so that nothing that sums are used for keeps acc in memory
+#endif
         sums.at[r][v] = sum;
       });
     });

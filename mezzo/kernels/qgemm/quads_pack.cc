@@ -1,11 +1,10 @@
-#include <immintrin.h>
-
 #include <algorithm>
 #include <cstring>
 #include <type_traits>
 
 #include "mezzo/base/aligned.h"
 #include "mezzo/base/error.h"
+#include "mezzo/base/simd.h"
 #include "mezzo/kernels/qgemm/quads_pairs.h"
 #include "mezzo/kernels/qgemm/quads_product.h"
 
@@ -145,7 +144,8 @@ void QQuads::Fill(const Code* w, size_t row_stride, size_t col_stride,
         const auto id = static_cast<uint32_t>(r * quads_per_run() + at / 4);
         if (source.rows()) {
           alignas(64) int8_t rest[kMaxBytes];
-          if (QuadOfRowsAvx512(source.Rows(k, rows, panel.column, panel.cols), quads.Add(id), rest))
+          if (MEZZO_X86(QuadOfRowsAvx512)(source.Rows(k, rows, panel.column, panel.cols),
+                                          quads.Add(id), rest))
             std::copy_n(rest, quads.bytes, quads.Add(id));
           continue;
         }

@@ -1,9 +1,9 @@
 #include "mezzo/kernels/qgemm/quads_pairs.h"
 
-#include <immintrin.h>
-
 #include <algorithm>
 #include <numeric>
+
+#include "mezzo/base/simd.h"
 
 namespace mezzo {
 namespace {

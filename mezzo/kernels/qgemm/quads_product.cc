@@ -60,7 +60,7 @@ struct Job {
       : product(p),
         place(rows),
         lines(p.w->lines()),
-        start(BeginSums(*p.out, p.channel, p.w->cols(), p.zero, p.w->sums())),
+        start(BeginSums(*p.out, p.channel, p.w->cols(), p.zero - lines.off, p.w->sums())),
         rows_at_once(RowsAtOnce(p, lines.tile_rows)) {
     for (const QQuads::Panel& panel : p.w->panels())
       for (size_t q = 0; q < panel.quads(); ++q) offsets.push_back(p.offsets[p.w->ids(panel)[q]]);
@@ -102,13 +102,19 @@ struct Job {
 }  // namespace
 
 const QuadLines& QuadLinesOf(Isa isa) {
-  static constexpr const QuadLines* kTable[] = {&kQuadLinesAvx2, &kQuadLinesAvxVnni,
-                                                &kQuadLinesAvx512Vnni};
-  const QuadLines* best = nullptr;
-  for (const QuadLines* lines : kTable)
-    if (lines->isa <= isa) best = lines;
-  Require(best != nullptr, "no integer kernels for instruction set ", Name(isa));
-  return *best;
+  switch (isa) {
+    case Isa::kPlain:
+      break;
+    case Isa::kAvx2:
+      return kQuadLinesAvx2;
+    case Isa::kNeonDot:
+      return MEZZO_NEON(kQuadLinesNeonDot);
+    case Isa::kAvxVnni:
+      return MEZZO_X86(kQuadLinesAvxVnni);
+    case Isa::kAvx512Vnni:
+      return MEZZO_X86(kQuadLinesAvx512Vnni);
+  }
+  throw UsageError(Cat("no integer kernels for instruction set ", Name(isa)));
 }
 
 void RunQuadProduct(const QuadProduct& p, const QuadRows& rows, const Threads& all) {

@@ -50,10 +50,11 @@ struct QuadLines {
   size_t max_vectors;  // of a panel: 1..kMaxQuadVectors
   bool pairs;          // whether quads are to be paired (quads_pairs.h): only of single vectors
   void (*strip)(const QuadStrip&);
+  int32_t off = 0;  // what is taken off codes before they are multiplied
 };
-extern const QuadLines kQuadLinesAvx2, kQuadLinesAvxVnni, kQuadLinesAvx512Vnni;
+extern const QuadLines kQuadLinesAvx2, kQuadLinesNeonDot, kQuadLinesAvxVnni, kQuadLinesAvx512Vnni;
 
-// Those of the last set up to `isa` that has some. Throws UsageError for kPlain.
+// Throws UsageError for kPlain.
 const QuadLines& QuadLinesOf(Isa isa);
 
 // Up to four rows of codes, of up to 64 columns.

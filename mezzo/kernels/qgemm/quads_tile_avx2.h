@@ -2,11 +2,10 @@
 // the lines of AVX2 and AVX-VNNI.
 #pragma once
 
-#include <immintrin.h>
-
 #include <algorithm>
 #include <cstring>
 
+#include "mezzo/base/simd.h"
 #include "mezzo/kernels/qelementwise/qelementwise_avx2.h"
 #include "mezzo/kernels/qgemm/qgemm_avx2.h"
 #include "mezzo/kernels/qgemm/quads_product.h"

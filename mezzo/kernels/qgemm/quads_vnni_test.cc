@@ -101,8 +101,10 @@ TEST(QuadsVnni, SumsOfTilesEqualPlainLoops) {
 }
 
 TEST(QuadsVnni, EachSetHasLinesOfItsOwn) {
-  for (const Isa isa : {Isa::kAvx2, Isa::kAvxVnni, Isa::kAvx512Vnni})
+  for (const Isa isa : SupportedIsas()) {
+    if (isa == Isa::kPlain) continue;
     EXPECT_EQ(QuadLinesOf(isa).isa, isa) << Name(isa);
+  }
   EXPECT_THROW(QuadLinesOf(Isa::kPlain), UsageError);
 }
 

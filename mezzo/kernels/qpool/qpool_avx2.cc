@@ -1,8 +1,7 @@
-#include <immintrin.h>
-
 #include <algorithm>
 #include <cmath>
 
+#include "mezzo/base/simd.h"
 #include "mezzo/kernels/qgemm/qgemm_avx2.h"
 #include "mezzo/kernels/qpool/qpool.h"
 

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "mezzo/base/cpu.h"
+#include "mezzo/base/simd.h"
 #include "mezzo/kernels/row_gemm/row_lines.h"
 #include "mezzo/kernels/wide_codes.h"
 
@@ -50,7 +51,7 @@ void RowGemm(const float* x, int64_t x_stride, int64_t tokens, const PackedRows&
              int64_t y_stride, const Threads& threads) {
   if (CurrentIsa() == Isa::kPlain) return RowGemmRef(x, x_stride, tokens, w, y, y_stride);
   const WideCodes codes(x, x_stride, tokens, w, threads);
-  RowRun& run = CurrentIsa() == Isa::kAvx512Vnni ? RowRunAvx512Vnni : RowRunAvx2;
+  RowRun& run = CurrentIsa() == Isa::kAvx512Vnni ? MEZZO_X86(RowRunAvx512Vnni) : RowRunAvx2;
   threads.For(w.panels(), 16, [&](size_t begin, size_t end) {
     run(codes, w, static_cast<int64_t>(begin), static_cast<int64_t>(end), y, y_stride);
   });

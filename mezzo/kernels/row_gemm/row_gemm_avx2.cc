@@ -1,8 +1,7 @@
-#include <immintrin.h>
-
 #include <algorithm>
 #include <cstring>
 
+#include "mezzo/base/simd.h"
 #include "mezzo/kernels/row_gemm/row_lines.h"
 
 namespace mezzo {

@@ -39,7 +39,8 @@ void RunAt(const Operands& o, const GemmStretch& s, const SgemmLines& lines, int
 
 void RunStretch(const Operands& o, int64_t m, int64_t panel_begin, int64_t panel_end,
                 const GemmStretch& s) {
-  const SgemmLines& lines = CurrentIsa() == Isa::kAvx512Vnni ? SgemmAvx512() : SgemmAvx2();
+  const SgemmLines& lines =
+      CurrentIsa() == Isa::kAvx512Vnni ? MEZZO_X86(SgemmAvx512)() : SgemmAvx2();
   // Heights differ by at most one: 49 rows are nine tiles of 5 or 6, never eight and a single row.
   const int64_t tiles = (m + lines.rows - 1) / lines.rows;
   const auto row = [&](int64_t i) { return m * i / tiles; };

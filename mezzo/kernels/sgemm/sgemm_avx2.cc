@@ -1,11 +1,14 @@
-#include <immintrin.h>
+#include <algorithm>
+#include <cstring>
 
+#include "mezzo/base/simd.h"
 #include "mezzo/kernels/sgemm/sgemm_tile.h"
 
 namespace mezzo {
 namespace {
 
-struct Avx2 {
+#if defined(__x86_64__)
+struct Narrow {
   using Vector = __m256;
   static constexpr int kLanes = 8;
 
@@ -25,12 +28,35 @@ struct Avx2 {
     return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n)), lane);
   }
 };
+#else
+struct Narrow {
+  using Vector = float32x4_t;
+  static constexpr int kLanes = 4;
 
+  static Vector Zero() { return vdupq_n_f32(0); }
+  static Vector Load(const float* from) { return vld1q_f32(from); }
+  static Vector Broadcast(const float* from) { return vld1q_dup_f32(from); }
+  static void Store(float* to, Vector v) { vst1q_f32(to, v); }
+  static Vector MulAdd(Vector a, Vector b, Vector sum) { return vfmaq_f32(sum, a, b); }
+  static Vector LoadFirst(const float* from, int64_t n) {
+    Vector v = Zero();
+    std::memcpy(&v, from, Bytes(n));
+    return v;
+  }
+  static void StoreFirst(float* to, Vector v, int64_t n) { std::memcpy(to, &v, Bytes(n)); }
+
+ private:
+  static size_t Bytes(int64_t n) { return sizeof(float) * std::clamp<int64_t>(n, 0, kLanes); }
+};
+#endif
+
+// R rows and 8 * V columns.
 template <int R, int V>
-constexpr SgemmTileFn kTile = RunTile<Avx2, R, V>;
+constexpr SgemmTileFn kTile = RunTile<Narrow, R, V * 8 / Narrow::kLanes>;
 
-// 6 x 16 sums fill 12 of the 16 vector registers. [rows][which]: half a panel, one panel, and for
-// few rows several panels at once, as fewer than eight sums would wait for each other.
+// 6 x 16 sums fill 12 of the 16 vector registers (24 of 32 of NEON's). [rows][which]: half a panel,
+// one panel, and for few rows several panels at once, as fewer than eight sums would wait for each
+// other.
 constexpr SgemmTileFn kTiles[7][3] = {
     {},
     {kTile<1, 1>, kTile<1, 2>, kTile<1, 8>},
@@ -47,7 +73,7 @@ int64_t Panels(int64_t rows, int64_t left) {
 }
 
 void Run(int64_t rows, int64_t panels, const GemmTile& tile, const GemmStretch& s) {
-  kTiles[rows][panels > 1 ? 2 : tile.columns <= Avx2::kLanes ? 0 : 1](tile, s);
+  kTiles[rows][panels > 1 ? 2 : tile.columns <= 8 ? 0 : 1](tile, s);
 }
 
 }  // namespace

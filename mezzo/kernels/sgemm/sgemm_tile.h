@@ -22,7 +22,7 @@ template <class D, int R, int V>
   const bool full = t.columns >= V * D::kLanes;
 #pragma GCC unroll 16
   for (int r = 0; r < R; ++r)
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (int v = 0; v < V; ++v) {
       const int64_t at = r * t.init_stride + v * D::kLanes;
       sum[r][v] = !t.init ? D::Zero()
@@ -37,7 +37,7 @@ template <class D, int R, int V>
   const bool full = t.columns >= V * D::kLanes;
 #pragma GCC unroll 16
   for (int r = 0; r < R; ++r)
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (int v = 0; v < V; ++v) {
       float* to = t.c + r * t.c_stride + v * D::kLanes;
       if (full)
@@ -53,13 +53,13 @@ template <class D, int R, int V>
                                         int64_t panel_stride, SgemmSums<D, R, V>& sum) noexcept {
   constexpr int kInPanel = PackedB::kWidth / D::kLanes;
   typename D::Vector w[V];
-#pragma GCC unroll 8
+#pragma GCC unroll 16
   for (int v = 0; v < V; ++v)
     w[v] = D::Load(b + v / kInPanel * panel_stride + v % kInPanel * D::kLanes);
 #pragma GCC unroll 16
   for (int r = 0; r < R; ++r) {
     const typename D::Vector x = D::Broadcast(a[r] + k);
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (int v = 0; v < V; ++v) sum[r][v] = D::MulAdd(x, w[v], sum[r][v]);
   }
 }

@@ -9,7 +9,7 @@ const FunctionLines kFunctionsAvx2 = Lines<F8>::kTable;
 
 namespace {
 const FunctionLines& Current() {
-  return CurrentIsa() >= Isa::kAvx512Vnni ? kFunctionsAvx512 : kFunctionsAvx2;
+  return CurrentIsa() >= Isa::kAvx512Vnni ? MEZZO_X86(kFunctionsAvx512) : kFunctionsAvx2;
 }
 }  // namespace
 

@@ -8,9 +8,7 @@
 #include <cstring>
 #include <type_traits>
 
-#if defined(__AVX2__)
-#include <immintrin.h>
-#endif
+#include "mezzo/base/simd.h"
 
 namespace mezzo::vmath {
 
@@ -72,30 +70,11 @@ void Map2(const T* a, const T* b, T* y, size_t n, const F& f) {
 }
 
 // Lane by lane.
-inline F8 Sqrt(F8 x) {
-#if defined(__AVX2__)
-  return _mm256_sqrt_ps(x);
-#else
-  for (int i = 0; i < 8; ++i) x[i] = __builtin_sqrtf(x[i]);
-  return x;
-#endif
-}
-inline F8 Floor(F8 x) {
-#if defined(__AVX2__)
-  return _mm256_floor_ps(x);
-#else
-  for (int i = 0; i < 8; ++i) x[i] = __builtin_floorf(x[i]);
-  return x;
-#endif
-}
+inline F8 Sqrt(F8 x) { return _mm256_sqrt_ps(x); }
+inline F8 Floor(F8 x) { return _mm256_floor_ps(x); }
 inline F8 Ceil(F8 x) { return -Floor(-x); }
 inline F8 RoundEven(F8 x) {
-#if defined(__AVX2__)
   return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-#else
-  for (int i = 0; i < 8; ++i) x[i] = __builtin_rintf(x[i]);
-  return x;
-#endif
 }
 // What follows is for vectors of any length; bits of V as integers.
 template <class V>
@@ -105,14 +84,7 @@ V Constant(float x) {
   return x - V{};
 }
 // a * b + c, rounded once.
-inline F8 Fma(F8 a, F8 b, F8 c) {
-#if defined(__FMA__)
-  return _mm256_fmadd_ps(a, b, c);
-#else
-  for (int i = 0; i < 8; ++i) a[i] = __builtin_fmaf(a[i], b[i], c[i]);
-  return a;
-#endif
-}
+inline F8 Fma(F8 a, F8 b, F8 c) { return _mm256_fmadd_ps(a, b, c); }
 #if defined(__AVX512F__)
 inline F16 Fma(F16 a, F16 b, F16 c) { return _mm512_fmadd_ps(a, b, c); }
 #endif
@@ -168,15 +140,7 @@ inline F16 Scaled(F16 x, F16 n) { return _mm512_scalef_ps(x, n); }
 #endif
 
 // Whether a lane of a comparison holds.
-#if defined(__AVX2__)
 inline bool AnyLane(IntegersOf<F8> x) { return _mm256_movemask_ps((__m256)x) != 0; }
-#else
-inline bool AnyLane(IntegersOf<F8> x) {
-  for (int j = 0; j < 8; ++j)
-    if (x[j]) return true;
-  return false;
-}
-#endif
 #if defined(__AVX512F__)
 inline bool AnyLane(IntegersOf<F16> x) {
   return _mm512_test_epi32_mask((__m512i)x, (__m512i)x) != 0;
@@ -184,21 +148,12 @@ inline bool AnyLane(IntegersOf<F16> x) {
 #endif
 
 // The larger, and the largest lane; b or anything if there is a NaN.
-#if defined(__AVX2__)
 inline F8 Larger(F8 a, F8 b) { return _mm256_max_ps(a, b); }
 inline float LargestLane(F8 x) {
   __m128 m = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
   m = _mm_max_ps(m, _mm_movehl_ps(m, m));
   return _mm_max_ps(m, _mm_movehdup_ps(m))[0];
 }
-#else
-inline F8 Larger(F8 a, F8 b) { return a > b ? a : b; }
-inline float LargestLane(F8 x) {
-  float m = x[0];
-  for (int j = 1; j < 8; ++j) m = x[j] > m ? x[j] : m;
-  return m;
-}
-#endif
 #if defined(__AVX512F__)
 inline F16 Larger(F16 a, F16 b) { return _mm512_max_ps(a, b); }
 inline float LargestLane(F16 x) { return _mm512_reduce_max_ps(x); }

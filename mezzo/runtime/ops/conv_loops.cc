@@ -4,11 +4,11 @@
 // layers and 25-35 depthwise, less than oneDNN's on shallow ones (3 to 16 channels in). For that
 // they give the same bits for any threads and batch, need no reorders and no primitive per shape,
 // and work in the caller's threads, where OpenMP's would spin beside them.
-#include <immintrin.h>
 
 #include <algorithm>
 #include <cmath>
 
+#include "mezzo/base/simd.h"
 #include "mezzo/kernels/sgemm/sgemm.h"
 #include "mezzo/runtime/ops/conv.h"
 

@@ -1,8 +1,8 @@
 #include "mezzo/runtime/ops/strided_copy.h"
 
-#include <immintrin.h>
-
 #include <cstring>
+
+#include "mezzo/base/simd.h"
 
 namespace mezzo {
 namespace {
