@@ -31,7 +31,7 @@ struct CodeTable {
         offset(c.offset) {}
 };
 
-// All but Add for instruction sets of x86.
+// All but Add, in vectors of 256 bits.
 struct Vectors {
   using Four = __m256i;
   using Sums = __m256i;

@@ -1,5 +1,5 @@
 // What follows the sums of a tile in 256-bit vectors, and how strips are cut into tiles: shared by
-// the lines of AVX2 and AVX-VNNI.
+// the lines of AVX2, AVX-VNNI and sdot.
 #pragma once
 
 #include <algorithm>

@@ -3,8 +3,8 @@
 //
 //   Vector               of kLanes int32
 //   Zero(), Sum(a, b), Load(from), Store(to, v)
-//   Broadcast(codes)     four codes, repeated
-//   Dot(acc, x, w)       acc += for each int32 the four products of codes x and weights w
+//   Broadcast(codes)     four codes less QuadLines::off, repeated
+//   Dot(acc, x, w)       acc += for each int32 the four products of these and weights w
 //
 // Such a struct lies in an unnamed namespace, so that what a file compiles with more instructions
 // than others have is never taken for theirs by the linker.
