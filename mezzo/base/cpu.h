@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdlib>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 namespace mezzo {
@@ -16,11 +18,15 @@ enum class Isa { kPlain, kAvx2, kNeonDot, kAvxVnni, kAvx512Vnni };
 // Lines of the sets that only one of the two architectures has. In builds for the other their
 // files are left out (CMakeLists.txt); no such set is ever in use there, so the place is never
 // reached.
+template <class Pointer>
+[[noreturn]] std::remove_pointer_t<Pointer>& LeftOut() {
+  std::abort();
+}
 #if defined(__x86_64__)
 #define MEZZO_X86(lines) (lines)
-#define MEZZO_NEON(lines) (*static_cast<decltype(&(lines))>(nullptr))
+#define MEZZO_NEON(lines) ::mezzo::LeftOut<decltype(&(lines))>()
 #else
-#define MEZZO_X86(lines) (*static_cast<decltype(&(lines))>(nullptr))
+#define MEZZO_X86(lines) ::mezzo::LeftOut<decltype(&(lines))>()
 #define MEZZO_NEON(lines) (lines)
 #endif
 
