@@ -1,12 +1,11 @@
 // Floats as int16 codes times a scale.
 #pragma once
 
-#include <immintrin.h>
-
 #include <cfloat>
 #include <cstdint>
 #include <cstring>
 
+#include "mezzo/base/simd.h"
 #include "mezzo/kernels/vmath/vmath.h"
 
 namespace mezzo {

@@ -13,24 +13,37 @@ namespace {
 
 constexpr int64_t kBlock = 64;
 
+// Of columns [first, last): row k over its pivot, taken off the rows from `begin` to it.
+void TakeRow(std::vector<float>& a, int64_t d, int64_t begin, int64_t k, int64_t first,
+             int64_t last) {
+  float* const row = a.data() + k * d;
+  const float pivot = row[k];
+  const int64_t before = std::min(last, k) - first;
+  vmath::Map(row + first, row + first, before, [&](vmath::F8 v) { return v / pivot; });
+  for (int64_t i = begin; i < k; ++i) {
+    float* const to = a.data() + i * d + first;
+    vmath::Map2(to, row + first, to, std::min(last, i + 1) - first,
+                [f = row[i]](vmath::F8 v, vmath::F8 r) { return v - f * r; });
+  }
+}
+
 // L of A = L^T L, L lower triangular, in place of A's lower half (the upper one is neither read nor
 // written). From the last rows up, a block at a time. False if A is not positive definite.
 bool FactorReversed(std::vector<float>& a, int64_t d, const Threads& threads) {
   for (int64_t end = d; end > 0; end = std::max<int64_t>(end - kBlock, 0)) {
     const int64_t begin = std::max<int64_t>(end - kBlock, 0);
-    // Rows of the block, given that later blocks are taken off already.
+    // Rows of the block, given that later blocks are taken off already: first the columns about the
+    // diagonal, then those before them.
     for (int64_t k = end - 1; k >= begin; --k) {
-      float* row = a.data() + k * d;
-      if (!(row[k] > 0) || !std::isfinite(row[k])) return false;
-      const float pivot = std::sqrt(row[k]);
-      row[k] = pivot;
-      vmath::Map(row, row, k, [&](vmath::F8 v) { return v / pivot; });
-      for (int64_t i = begin; i < k; ++i) {
-        float* to = a.data() + i * d;
-        vmath::Map2(to, row, to, i + 1,
-                    [f = row[i]](vmath::F8 v, vmath::F8 r) { return v - f * r; });
-      }
+      float& pivot = a[k * d + k];
+      if (!(pivot > 0) || !std::isfinite(pivot)) return false;
+      pivot = std::sqrt(pivot);
+      TakeRow(a, d, begin, k, begin, end);
     }
+    threads.For(begin, 256, [&](size_t first, size_t last) {
+      for (int64_t k = end - 1; k >= begin; --k)
+        TakeRow(a, d, begin, k, static_cast<int64_t>(first), static_cast<int64_t>(last));
+    });
     // What the block explains, taken off the rows before it: A -= B^T B, B = L[begin:end, :begin].
     if (begin == 0) break;
     const int64_t depth = end - begin;

@@ -19,8 +19,16 @@ void WideRunRef(const WideRows& a, const WidePanels& b, float* y, int64_t y_stri
 }
 
 void WideProduct(const WideRows& a, const WidePanels& b, float* y, int64_t y_stride) {
-  static WideRun* const kRuns[] = {WideRunRef, WideRunAvx2, WideRunAvxVnni, WideRunAvx512Vnni};
-  kRuns[static_cast<size_t>(CurrentIsa())](a, b, y, y_stride);
+  switch (CurrentIsa()) {
+    case Isa::kPlain:
+      return WideRunRef(a, b, y, y_stride);
+    case Isa::kAvxVnni:
+      return MEZZO_X86(WideRunAvxVnni)(a, b, y, y_stride);
+    case Isa::kAvx512Vnni:
+      return MEZZO_X86(WideRunAvx512Vnni)(a, b, y, y_stride);
+    default:
+      return WideRunAvx2(a, b, y, y_stride);
+  }
 }
 
 }  // namespace mezzo

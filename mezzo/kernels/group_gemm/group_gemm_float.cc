@@ -2,10 +2,8 @@
 
 #include <algorithm>
 
-#include "mezzo/kernels/group_gemm/group_lines.h"
 #include "mezzo/base/simd.h"
-#include "mezzo/kernels/group_gemm/group_gemm.h"
-#include "mezzo/kernels/sgemm/sgemm.h"
+#include "mezzo/kernels/group_gemm/group_lines.h"
 #include "mezzo/kernels/vmath/vector.h"
 
 namespace mezzo {

@@ -1,9 +1,9 @@
 #pragma once
 
-#include <immintrin.h>
-
 #include <algorithm>
 #include <cstdint>
+
+#include "mezzo/base/simd.h"
 
 namespace mezzo::vmath {
 
