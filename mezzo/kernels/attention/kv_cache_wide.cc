@@ -21,6 +21,33 @@ float KeyTop(int64_t width) {
                   std::floor(std::sqrt(kLargestSum / static_cast<float>(width)) * 0.9999f));
 }
 
+// The largest |a[i] * b[i]|; NaN if one is, whose bits are above those of numbers.
+float LargestProduct(const float* a, const float* b, int64_t n) {
+  vmath::I8 most{};
+  const auto take = [&](vmath::F8 x, vmath::F8 y) {
+    const auto bits = (vmath::I8)vmath::Abs(x * y);
+    most = bits > most ? bits : most;
+  };
+  int64_t i = 0;
+  for (; i + 8 <= n; i += 8) take(vmath::Load(a + i), vmath::Load(b + i));
+  take(vmath::LoadPart(a + i, n - i), vmath::LoadPart(b + i, n - i));
+  float lanes[8];
+  vmath::Store(lanes, (vmath::F8)most);
+  return vmath::LargestMagnitude(lanes, 8);
+}
+
+// codes[i] = a[i] * b[i] * factor, rounded.
+void RoundProducts(const float* a, const float* b, int64_t n, float factor, int16_t* codes) {
+  int64_t i = 0;
+  for (; i + 8 <= n; i += 8)
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(codes + i),
+                     WideCodes8(vmath::Load(a + i) * vmath::Load(b + i) * factor));
+  const auto left = static_cast<size_t>(n - i);
+  const __m128i last =
+      WideCodes8(vmath::LoadPart(a + i, left) * vmath::LoadPart(b + i, left) * factor);
+  std::memcpy(codes + i, &last, left * sizeof(int16_t));
+}
+
 float LargerOrNan(float a, float b) { return a > b || a != a ? a : b; }
 
 }  // namespace
@@ -36,10 +63,17 @@ void KvCache::StoreWide(Panels& p, int64_t head, int64_t position, const float* 
   const int64_t n = shape_.head_size;
   const float scale = WideScale(x, n, keys ? KeyTop(width_) : kValueTop);
   p.scales[head * capacity_ + position] = scale;
-  std::vector<int16_t> codes(n);
-  RoundWide(x, n, scale, codes.data());
-  auto* to = p.codes.data<int16_t>() + head * capacity_ * width_;
-  for (int64_t c = 0; c < n; ++c) to[WideAt(position, c, keys)] = codes[c];
+  int16_t codes[kWidth];
+  auto* const head_codes = p.codes.data<int16_t>() + head * capacity_ * width_;
+  for (int64_t c = 0; c < n; c += kWidth) {
+    const int64_t count = std::min(kWidth, n - c);
+    RoundWide(x + c, count, scale, codes);
+    int16_t* const to = head_codes + WideAt(position, c, keys);
+    if (!keys)  // channels, beside those of another position
+      for (int64_t i = 0; i < count; ++i) to[2 * i] = codes[i];
+    else  // pairs of channels, a line apart
+      for (int64_t i = 0; i < count; ++i) to[i / 2 * 2 * kWidth + i % 2] = codes[i];
+  }
 }
 
 void KvCache::AttendWide(const float* q, int64_t q_stride, int64_t first, int64_t tokens,
@@ -72,11 +106,10 @@ void KvCache::AttendWide(const float* q, int64_t q_stride, int64_t first, int64_
     const int64_t seen = first + r / group + 1;
     top = LargerOrNan(value_scales[seen - 1], top);
     vmath::SoftmaxRow(row, row, seen);
-    vmath::Map2(row, value_scales, row, seen, [](vmath::F8 p, vmath::F8 s) { return p * s; });
-    // Codes add up to the sum of the row over its scale, and half a code for each.
+    // Codes add up to the sum of the products over their scale, and half a code for each.
     const float most = kLargestSum / kValueTop - static_cast<float>(seen);
-    scales[r] = LargerOrNan(WideScale(row, seen, 32767), top * 1.001f / most);
-    RoundWide(row, seen, scales[r], weights + r * stride);
+    scales[r] = LargerOrNan(LargestProduct(row, value_scales, seen) / 32767, top * 1.001f / most);
+    RoundProducts(row, value_scales, seen, 1 / scales[r], weights + r * stride);
   }
   WideProduct({weights, scales, rows, stride},
               {values_.codes.data<int16_t>() + head * width_, (keys + 1) / 2, width_ / kWidth,
