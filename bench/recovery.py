@@ -98,7 +98,7 @@ def language_model(o):
         _, seconds = run([o.mezzo, "quantize", o.language_model, "--data", o.calibrate, "-o", out, *options])
         made, _ = run([o.mezzo, "evaluate", out, "--reference", o.language_model, "--data", o.text, "--windows", "12", "--json"])
         figures = json.loads(made)
-        kl = figures["kl"]["value"]
+        kl = figures["divergence"]["kl"]["value"]
         show(name, sum(f.stat().st_size for f in out.glob("*.safetensors")), f"{figures['perplexity']['value']:.4g}", kl, none.get(nearest), seconds)
         none.setdefault(nearest, kl)
 

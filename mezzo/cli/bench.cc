@@ -171,10 +171,7 @@ void AddBench(CLI::App& app) {
   cmd->add_option("--depth", o->depth, "Language models: positions before the tokens made")
       ->capture_default_str()
       ->check(CLI::NonNegativeNumber);
-  cmd->add_option("--kv", o->kv,
-                  "Language models: keep keys and values in float, int16, int8 or fp8 (auto: int16 "
-                  "if the model is quantized)")
-      ->capture_default_str();
+  AddKvOption(*cmd, o->kv);
   cmd->add_flag("--layers", o->layers,
                 "Networks: time, work and share of the machine's peak of each node");
   cmd->add_option("--report", o->report, "The same as one HTML page; its JSON goes beside it");

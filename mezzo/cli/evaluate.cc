@@ -66,10 +66,7 @@ void AddEvaluate(CLI::App& app) {
       ->capture_default_str();
   cmd->add_option("--windows", o->windows, "Language models: use the first so many (0: all)")
       ->capture_default_str();
-  cmd->add_option("--kv", o->kv,
-                  "Language models: keep keys and values in float, int16, int8 or fp8 (auto: int16 "
-                  "if the model is quantized)")
-      ->capture_default_str();
+  AddKvOption(*cmd, o->kv);
   cmd->add_flag("--json", o->json);
   cmd->callback([o] { Run(*o); });
 }

@@ -107,10 +107,7 @@ void AddGenerate(CLI::App& app) {
   cmd->add_option("--seed", o->sampler.seed)->capture_default_str();
   cmd->add_option("--context", o->context, "Positions to have room for (default: as needed)")
       ->check(CLI::NonNegativeNumber);
-  cmd->add_option("--kv", o->kv,
-                  "Keep keys and values in float, int16, int8 or fp8 (auto: int16 if the model is "
-                  "quantized)")
-      ->capture_default_str();
+  AddKvOption(*cmd, o->kv);
   o->threads.Add(*cmd);
   cmd->add_flag("--quiet", o->quiet, "Nothing on standard error");
   cmd->callback([o] { Run(*o); });

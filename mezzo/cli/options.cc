@@ -61,6 +61,13 @@ void ThreadOptions::Add(CLI::App& app) {
   app.add_option("--threads", threads, "0: every core")->capture_default_str();
 }
 
+void AddKvOption(CLI::App& app, std::string& kv) {
+  app.add_option("--kv", kv,
+                 "Language models: keep keys and values in float, int16, int8 or fp8 (auto: int16 "
+                 "if the model is quantized)")
+      ->capture_default_str();
+}
+
 RunnableModel LoadRunnable(const std::string& path, bool fuse) {
   RunnableModel m;
   m.model = ReadOnnx(path);

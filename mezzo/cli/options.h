@@ -32,6 +32,9 @@ struct ThreadOptions {
   void Add(CLI::App& app);
 };
 
+// --kv: a name that KvFormatFor() takes.
+void AddKvOption(CLI::App& app, std::string& kv);
+
 // A model file as it can be run: lowered to integers where it holds Q/DQ pairs. Refuses unsupported
 // operators by node name.
 struct RunnableModel {

@@ -5,6 +5,7 @@
 #include "mezzo/algorithm/llm/sequential.h"
 #include "mezzo/algorithm/recovery/low_rank_fit.h"
 #include "mezzo/base/files.h"
+#include "mezzo/base/hash.h"
 #include "mezzo/checkpoint/safetensors.h"
 #include "mezzo/import/llm/adapters.h"
 #include "mezzo/import/llm/shards.h"
@@ -76,9 +77,9 @@ class Writer {
   fs::path State() const { return part_ / "state.safetensors"; }
 
   static std::string Hash(const std::vector<Window>& windows) {
-    uint64_t hash = 14695981039346656037u;  // FNV-1a
+    uint64_t hash = Fnv1a({});
     for (const Window& w : windows)
-      for (const int32_t id : w) hash = (hash ^ static_cast<uint32_t>(id)) * 1099511628211u;
+      hash = Fnv1a({reinterpret_cast<const uint8_t*>(w.data()), w.size() * sizeof(w[0])}, hash);
     return Cat(hash);
   }
 

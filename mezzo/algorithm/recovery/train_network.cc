@@ -54,10 +54,8 @@ class NetworkLoss : public PathLoss {
     const TensorMap weights = Weights(paths);
     std::vector<double> losses(t_.held_out);
     t_.threads.Each(losses.size(), [&](size_t i, size_t) {
-      TensorMap inputs = sample_(t_.first_held_out + i);
-      const std::vector<Tensor> wanted = reference_.Run(inputs);
-      inputs.insert(weights.begin(), weights.end());
-      losses[i] = OutputLoss(kind_, wanted, gradient_.Forward(inputs).outputs);
+      const Passes passes = Forward(t_.first_held_out + i, weights);
+      losses[i] = OutputLoss(kind_, passes.wanted, passes.tape.outputs);
     });
     return std::accumulate(losses.begin(), losses.end(), 0.0) / static_cast<double>(losses.size());
   }
@@ -67,11 +65,8 @@ class NetworkLoss : public PathLoss {
     const TensorMap weights = Weights(paths);
     std::vector<TensorMap> found(samples.size());
     t_.threads.Each(samples.size(), [&](size_t i, size_t) {
-      TensorMap inputs = sample_(samples[i]);
-      const std::vector<Tensor> wanted = reference_.Run(inputs);
-      inputs.insert(weights.begin(), weights.end());
-      const Tape tape = gradient_.Forward(inputs);
-      gradient_.Reverse(tape, OutputLossGradient(kind_, wanted, tape.outputs),
+      const Passes passes = Forward(samples[i], weights);
+      gradient_.Reverse(passes.tape, OutputLossGradient(kind_, passes.wanted, passes.tape.outputs),
                         [&](const std::string& value, const Tensor& g) {
                           found[i][value] = g.ToLayout(Layout::kPlain);
                         });
@@ -87,6 +82,17 @@ class NetworkLoss : public PathLoss {
   }
 
  private:
+  struct Passes {
+    std::vector<Tensor> wanted;  // of the float network
+    Tape tape;
+  };
+  Passes Forward(size_t sample, const TensorMap& weights) const {
+    TensorMap inputs = sample_(sample);
+    std::vector<Tensor> wanted = reference_.Run(inputs);
+    inputs.insert(weights.begin(), weights.end());
+    return {std::move(wanted), gradient_.Forward(inputs)};
+  }
+
   TensorMap Weights(const LowRanks& paths) const {
     TensorMap weights;
     for (const auto& [layer, path] : paths) {

@@ -48,8 +48,7 @@ constexpr int64_t kFewTokens = 6;     // up to here a product waits for its code
 constexpr int64_t kTokenBlock = 128;  // whose codes of a group stay in the first-level cache
 constexpr int64_t kPanelBlock = 8;    // panels for a thread at a time
 
-}  // namespace
-
+// In place, while the panels are in the cache.
 void AddBias(const GroupProduct& p, int64_t begin, int64_t end, int64_t token_begin,
              int64_t token_end) {
   if (!p.bias) return;
@@ -60,6 +59,14 @@ void AddBias(const GroupProduct& p, int64_t begin, int64_t end, int64_t token_be
     vmath::Map2(y, p.bias + first, y, n, [](vmath::F8 a, vmath::F8 b) { return a + b; });
   }
 }
+
+void Finish(const GroupProduct& p, int64_t begin, int64_t end, int64_t token_begin,
+            int64_t token_end) {
+  AddBias(p, begin, end, token_begin, token_end);
+  AddPath(p, begin, end, token_begin, token_end);
+}
+
+}  // namespace
 
 void AddPath(const GroupProduct& p, int64_t begin, int64_t end, int64_t token_begin,
              int64_t token_end) {
@@ -82,8 +89,7 @@ void GroupGemm(const GroupActivations& x, std::span<const GroupProduct> products
   if (CurrentIsa() == Isa::kPlain) {
     for (const GroupProduct& p : products) {
       GroupGemmRef(x, p);
-      AddBias(p, 0, p.w->panels(), 0, x.tokens());
-      AddPath(p, 0, p.w->panels(), 0, x.tokens());
+      Finish(p, 0, p.w->panels(), 0, x.tokens());
     }
     return;
   }
@@ -94,8 +100,7 @@ void GroupGemm(const GroupActivations& x, std::span<const GroupProduct> products
     threads.For(panels.total(), 4, [&](size_t begin, size_t end) {
       panels.ForStretch(begin, end, [&](const GroupProduct& p, int64_t b, int64_t e) {
         run(x, p, b, e, 0, x.tokens());
-        AddBias(p, b, e, 0, x.tokens());
-        AddPath(p, b, e, 0, x.tokens());
+        Finish(p, b, e, 0, x.tokens());
       });
     });
     return;
@@ -108,8 +113,7 @@ void GroupGemm(const GroupActivations& x, std::span<const GroupProduct> products
     panels.ForStretch(cut * kPanelBlock, (cut + 1) * kPanelBlock,
                       [&](const GroupProduct& p, int64_t b, int64_t e) {
                         run(x, p, b, e, begin, end);
-                        AddBias(p, b, e, begin, end);
-                        AddPath(p, b, e, begin, end);
+                        Finish(p, b, e, begin, end);
                       });
   });
 }

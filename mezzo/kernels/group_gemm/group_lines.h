@@ -24,9 +24,7 @@ GroupRun GroupRunAvx2, GroupRunNeonDot, GroupRunAvxVnni, GroupRunAvx512Vnni;
 using GroupRound = int32_t(const float* x, int64_t n, float scale, int8_t* codes);
 GroupRound GroupRoundAvx2, GroupRoundAvx512;
 
-// In panels [begin, end) of tokens [token_begin, token_end), where the product has them.
-void AddBias(const GroupProduct& product, int64_t begin, int64_t end, int64_t token_begin,
-             int64_t token_end);
+// To panels [begin, end) of tokens [token_begin, token_end), where the product has one.
 void AddPath(const GroupProduct& product, int64_t begin, int64_t end, int64_t token_begin,
              int64_t token_end);
 
