@@ -23,13 +23,25 @@ inline __m128i WideCodes8(vmath::F8 v) {
   return _mm_packs_epi32(_mm256_castsi256_si128(c), _mm256_extracti128_si256(c, 1));
 }
 
-// codes[i] = x[i] / scale, rounded likewise.
+inline void StoreWideCodes(vmath::F8 v, int16_t* to) {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to), WideCodes8(v));
+}
+#if defined(__AVX512F__)
+inline void StoreWideCodes(vmath::F16 v, int16_t* to) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to),
+                      _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(v)));
+}
+#endif
+
+// codes[i] = x[i] * (1 / scale), rounded likewise.
 inline void RoundWide(const float* x, int64_t n, float scale, int16_t* codes) {
+  const float inverse = 1 / scale;
   int64_t k = 0;
   for (; k + 8 <= n; k += 8)
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(codes + k), WideCodes8(vmath::Load(x + k) / scale));
+    StoreWideCodes(vmath::Load(x + k) * inverse, codes + k);
+  if (k == n) return;
   const auto left = static_cast<size_t>(n - k);
-  const __m128i last = WideCodes8(vmath::LoadPart(x + k, left) / scale);
+  const __m128i last = WideCodes8(vmath::LoadPart(x + k, left) * inverse);
   std::memcpy(codes + k, &last, left * sizeof(int16_t));
 }
 

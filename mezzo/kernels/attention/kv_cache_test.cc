@@ -2,11 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <random>
 
 #include "mezzo/base/cpu.h"
 #include "mezzo/kernels/attention/wide_product.h"
+#include "mezzo/kernels/attention/wide_weights.h"
 
 namespace mezzo {
 namespace {
@@ -43,6 +45,45 @@ TEST(WideProduct, IsThePlainOneOnEveryInstructionSet) {
           }
         }
       }
+}
+
+// Rows that see 1 to 100 positions; values' scales from 1e-6 to 1, or so small that p is subnormal.
+TEST(WideWeights, CodesAreTheProbabilitiesTimesTheScalesOnEveryInstructionSet) {
+  std::mt19937 random(1);
+  std::normal_distribution<float> draw;
+  const int64_t first = 0, group = 2, rows = 200, stride = 112;
+  for (const float size : {1.0f, 1e-38f}) {
+    std::vector<float> scores(rows * stride), value_scales(stride);
+    for (float& s : scores) s = 5 * draw(random);
+    for (float& s : value_scales) s = size * std::exp(-std::fabs(7 * draw(random)));
+    for (const Isa isa : SupportedIsas()) {
+      const ScopedIsa scope(isa);
+      std::vector<float> work = scores, scales(rows), plain_scales(rows), plain = scores;
+      std::vector<int16_t> codes(rows * stride, 7), plain_codes = codes;
+      WideWeights({work.data(), rows, stride, first, group, value_scales.data(), codes.data(),
+                   scales.data()});
+      WideWeightsAvx2({plain.data(), rows, stride, first, group, value_scales.data(),
+                       plain_codes.data(), plain_scales.data()});
+      ASSERT_EQ(codes, plain_codes) << Name(isa);
+      ASSERT_EQ(scales, plain_scales) << Name(isa);
+      for (int64_t r = 0; r < rows; ++r) {
+        const float* s = scores.data() + r * stride;
+        const int64_t seen = first + r / group + 1;
+        double sum = 0;
+        int64_t codes_sum = 0;
+        const float top = *std::max_element(s, s + seen);
+        for (int64_t t = 0; t < seen; ++t) sum += std::exp(double{s[t]} - top);
+        for (int64_t t = 0; t < stride; ++t) {
+          const int16_t code = codes[r * stride + t];
+          const double want =
+              t < seen ? std::exp(double{s[t]} - top) / sum * value_scales[t] : 0.0;
+          ASSERT_NEAR(code * double{scales[r]}, want, 0.5001 * scales[r] + 1e-5 * want);
+          codes_sum += code;
+        }
+        ASSERT_LE(static_cast<float>(codes_sum) * kValueTop, kLargestSum);
+      }
+    }
+  }
 }
 
 struct Attention {

@@ -9,32 +9,37 @@ namespace mezzo {
 
 using vmath::I8;
 
-int32_t GroupRoundAvx2(const float* x, int64_t n, float scale, int8_t* codes) {
-  I8 sum{};
-  for (int64_t i = 0; i < n; i += 8) {
-    const auto c = (I8)_mm256_cvtps_epi32(vmath::Load(x + i) / scale);
-    sum += c;
-    const __m128i half = _mm_packs_epi32(_mm256_castsi256_si128((__m256i)c),
-                                         _mm256_extracti128_si256((__m256i)c, 1));
-    _mm_storel_epi64(reinterpret_cast<__m128i*>(codes + i), _mm_packs_epi16(half, half));
+void GroupRoundAvx2(const float* x, int64_t groups, int64_t n, const RoundedToken& to) {
+  for (int64_t g = 0; g < groups; ++g, x += n) {
+    const float scale = to.scales[g * to.step];
+    int8_t* const codes = to.codes + g * to.codes_step;
+    I8 sum{};
+    for (int64_t i = 0; i < n; i += 8) {
+      const auto c = (I8)_mm256_cvtps_epi32(vmath::Load(x + i) / scale);
+      sum += c;
+      const __m128i half = _mm_packs_epi32(_mm256_castsi256_si128((__m256i)c),
+                                           _mm256_extracti128_si256((__m256i)c, 1));
+      _mm_storel_epi64(reinterpret_cast<__m128i*>(codes + i), _mm_packs_epi16(half, half));
+    }
+    int32_t total = 0;
+    for (int i = 0; i < 8; ++i) total += sum[i];
+    to.sums[g * to.step] = total;
   }
-  int32_t total = 0;
-  for (int i = 0; i < 8; ++i) total += sum[i];
-  return total;
 }
 
 void GroupActivations::RoundToken(const float* x, int64_t token, int64_t scale_group) {
   GroupRound& round =
       CurrentIsa() == Isa::kAvx512Vnni ? MEZZO_X86(GroupRoundAvx512) : GroupRoundAvx2;
+  // All scales, then all codes: what one group waits for, the next does not.
+  float* to = scales_.data() + token;
   for (int64_t begin = 0; begin < depth_; begin += scale_group) {
     const float largest = vmath::LargestMagnitude(x + begin, scale_group) / 127;
-    const float scale = largest < FLT_MIN ? FLT_MIN : largest;  // NaN stays
-    for (int64_t k = begin; k < begin + scale_group; k += group_) {
-      const int64_t at = k / group_ * tokens_ + token;
-      scales_[at] = scale;
-      sums_[at] = round(x + k, group_, scale, codes_ + at * group_);
-    }
+    for (int64_t k = 0; k < scale_group; k += group_, to += tokens_)
+      *to = largest < FLT_MIN ? FLT_MIN : largest;  // NaN stays
   }
+  round(x, groups_, group_,
+        {scales_.data() + token, codes_ + token * group_, sums_.data() + token, tokens_,
+         tokens_ * group_});
 }
 
 void GroupActivations::Round(const float* x, int64_t x_stride, int64_t tokens, int64_t depth,

@@ -4,6 +4,7 @@
 
 #include "mezzo/base/cpu.h"
 #include "mezzo/kernels/group_gemm/group_lines.h"
+#include "mezzo/kernels/vmath/functions.h"
 #include "mezzo/kernels/vmath/vector.h"
 
 namespace mezzo {
@@ -33,6 +34,8 @@ class PanelList {
 
 GroupRun& CurrentRun() {
   switch (CurrentIsa()) {
+    case Isa::kPlain:
+      return GroupRunRef;
     case Isa::kAvx512Vnni:
       return MEZZO_X86(GroupRunAvx512Vnni);
     case Isa::kAvxVnni:
@@ -47,23 +50,55 @@ GroupRun& CurrentRun() {
 constexpr int64_t kFewTokens = 6;     // up to here a product waits for its codes
 constexpr int64_t kTokenBlock = 128;  // whose codes of a group stay in the first-level cache
 constexpr int64_t kPanelBlock = 8;    // panels for a thread at a time
+constexpr int64_t kTile = 6;          // tokens of the highest tile; blocks are cut between tiles
 
-// In place, while the panels are in the cache.
-void AddBias(const GroupProduct& p, int64_t begin, int64_t end, int64_t token_begin,
-             int64_t token_end) {
+// Panels [begin, end) of tokens [token_begin, token_end).
+struct Block {
+  int64_t begin, end, token_begin, token_end;
+};
+
+void AddBias(const GroupProduct& p, const Block& b) {
   if (!p.bias) return;
-  const int64_t first = begin * PackedGroups::kRows;
-  const int64_t n = std::min(end * PackedGroups::kRows, p.w->rows()) - first;
-  for (int64_t t = token_begin; t < token_end; ++t) {
+  const int64_t first = b.begin * PackedGroups::kRows;
+  const int64_t n = std::min(b.end * PackedGroups::kRows, p.w->rows()) - first;
+  for (int64_t t = b.token_begin; t < b.token_end; ++t) {
     float* y = p.y + t * p.y_stride + first;
     vmath::Map2(y, p.bias + first, y, n, [](vmath::F8 a, vmath::F8 b) { return a + b; });
   }
 }
 
-void Finish(const GroupProduct& p, int64_t begin, int64_t end, int64_t token_begin,
-            int64_t token_end) {
-  AddBias(p, begin, end, token_begin, token_end);
-  AddPath(p, begin, end, token_begin, token_end);
+void Check(const GroupActivations& x, const GroupProduct& p) {
+  Require(PackedGroups::HasIntegers(p.w->format()) && p.w->group() == x.group() &&
+              p.w->depth() == x.depth(),
+          "a product of ", x.depth(), " columns in groups of ", x.group(), " with ", p.w->depth(),
+          " in groups of ", p.w->group());
+}
+
+void Run(const GroupActivations& x, const GroupProduct& p, const Block& b) {
+  CurrentRun()(x, p, b.begin, b.end, b.token_begin, b.token_end);
+  AddBias(p, b);
+  AddPath(p, b.begin, b.end, b.token_begin, b.token_end);
+}
+
+// f(block) for blocks of all panels and tokens.
+template <class F>
+void ForBlocks(int64_t panels, int64_t tokens, const Threads& threads, const F& f) {
+  if (tokens <= kFewTokens) {
+    // Equal shares, so that every thread streams one stretch of memory.
+    threads.For(panels, 4, [&](size_t begin, size_t end) {
+      f(Block{static_cast<int64_t>(begin), static_cast<int64_t>(end), 0, tokens});
+    });
+    return;
+  }
+  const int64_t cuts = (panels + kPanelBlock - 1) / kPanelBlock;
+  const int64_t blocks = (tokens + kTokenBlock - 1) / kTokenBlock;
+  const int64_t tiles = (tokens + kTile - 1) / kTile;
+  const auto first = [&](int64_t block) { return tokens * (tiles * block / blocks) / tiles; };
+  threads.Each(cuts * blocks, [&](size_t job, size_t) {
+    const int64_t cut = static_cast<int64_t>(job) / blocks, block = job % blocks;
+    f(Block{cut * kPanelBlock, std::min((cut + 1) * kPanelBlock, panels), first(block),
+            first(block + 1)});
+  });
 }
 
 }  // namespace
@@ -81,40 +116,32 @@ void AddPath(const GroupProduct& p, int64_t begin, int64_t end, int64_t token_be
 
 void GroupGemm(const GroupActivations& x, std::span<const GroupProduct> products,
                const Threads& threads) {
-  for (const GroupProduct& p : products)
-    Require(PackedGroups::HasIntegers(p.w->format()) && p.w->group() == x.group() &&
-                p.w->depth() == x.depth(),
-            "a product of ", x.depth(), " columns in groups of ", x.group(), " with ", p.w->depth(),
-            " in groups of ", p.w->group());
-  if (CurrentIsa() == Isa::kPlain) {
-    for (const GroupProduct& p : products) {
-      GroupGemmRef(x, p);
-      Finish(p, 0, p.w->panels(), 0, x.tokens());
-    }
-    return;
-  }
+  for (const GroupProduct& p : products) Check(x, p);
   const PanelList panels(products);
-  GroupRun& run = CurrentRun();
-  if (x.tokens() <= kFewTokens) {
-    // Equal shares, so that every thread streams one stretch of memory.
-    threads.For(panels.total(), 4, [&](size_t begin, size_t end) {
-      panels.ForStretch(begin, end, [&](const GroupProduct& p, int64_t b, int64_t e) {
-        run(x, p, b, e, 0, x.tokens());
-        Finish(p, b, e, 0, x.tokens());
-      });
+  ForBlocks(panels.total(), x.tokens(), threads, [&](const Block& b) {
+    panels.ForStretch(b.begin, b.end, [&](const GroupProduct& p, int64_t begin, int64_t end) {
+      Run(x, p, {begin, end, b.token_begin, b.token_end});
     });
-    return;
-  }
-  const int64_t cuts = (panels.total() + kPanelBlock - 1) / kPanelBlock;
-  const int64_t blocks = (x.tokens() + kTokenBlock - 1) / kTokenBlock;
-  threads.Each(cuts * blocks, [&](size_t job, size_t) {
-    const int64_t cut = static_cast<int64_t>(job) / blocks, block = job % blocks;
-    const int64_t begin = x.tokens() * block / blocks, end = x.tokens() * (block + 1) / blocks;
-    panels.ForStretch(cut * kPanelBlock, (cut + 1) * kPanelBlock,
-                      [&](const GroupProduct& p, int64_t b, int64_t e) {
-                        run(x, p, b, e, begin, end);
-                        Finish(p, b, e, begin, end);
-                      });
+  });
+}
+
+void GroupGemmGated(const GroupActivations& x, const GroupProduct& gate, const GroupProduct& up,
+                    const Threads& threads) {
+  for (const GroupProduct* p : {&gate, &up}) Check(x, *p);
+  Require(gate.w->rows() == up.w->rows(), "a gate of ", gate.w->rows(), " rows for ",
+          up.w->rows());
+  ForBlocks(up.w->panels(), x.tokens(), threads, [&](const Block& b) {
+    const int64_t first = b.begin * PackedGroups::kRows, tokens = b.token_end - b.token_begin;
+    const int64_t n = std::min(b.end * PackedGroups::kRows, up.w->rows()) - first;
+    Tensor gates(DType::kFloat32, {tokens * n});
+    GroupProduct g = gate;
+    g.y = gates.data<float>() - (b.token_begin * n + first), g.y_stride = n;
+    Run(x, g, b);
+    Run(x, up, b);
+    for (int64_t t = b.token_begin; t < b.token_end; ++t) {
+      float* const y = up.y + t * up.y_stride + first;
+      vmath::SiluTimes(g.y + t * n + first, y, y, n);
+    }
   });
 }
 

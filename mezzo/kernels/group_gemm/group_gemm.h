@@ -121,6 +121,10 @@ struct GroupProduct {
 // The integer form. Every w has integers, and the group and depth of x.
 void GroupGemm(const GroupActivations& x, std::span<const GroupProduct> products,
                const Threads& threads);
+// up.y = silu(gate) * up of two products of as many rows: what the gate gives stays in the cache,
+// gate.y is not used. The bits of both products and vmath::SiluTimes.
+void GroupGemmGated(const GroupActivations& x, const GroupProduct& gate, const GroupProduct& up,
+                    const Threads& threads);
 // Without bias and path.
 void GroupGemmRef(const GroupActivations& x, const GroupProduct& product);
 

@@ -1,14 +1,18 @@
+#include <algorithm>
 #include <cmath>
 
-#include "mezzo/kernels/group_gemm/group_gemm.h"
+#include "mezzo/kernels/group_gemm/group_lines.h"
 
 namespace mezzo {
 
-void GroupGemmRef(const GroupActivations& x, const GroupProduct& product) {
+void GroupRunRef(const GroupActivations& x, const GroupProduct& product, int64_t begin,
+                 int64_t end, int64_t token_begin, int64_t token_end) {
   const PackedGroups& w = *product.w;
   const int64_t group = w.group();
-  for (int64_t t = 0; t < x.tokens(); ++t)
-    for (int64_t r = 0; r < w.rows(); ++r) {
+  const int64_t first = begin * PackedGroups::kRows;
+  const int64_t last = std::min(end * PackedGroups::kRows, w.rows());
+  for (int64_t t = token_begin; t < token_end; ++t)
+    for (int64_t r = first; r < last; ++r) {
       float y = 0;
       for (int64_t g = 0; g < w.groups(); ++g) {
         int32_t dot = 0;
@@ -23,6 +27,10 @@ void GroupGemmRef(const GroupActivations& x, const GroupProduct& product) {
       }
       product.y[t * product.y_stride + r] = y;
     }
+}
+
+void GroupGemmRef(const GroupActivations& x, const GroupProduct& product) {
+  GroupRunRef(x, product, 0, product.w->panels(), 0, x.tokens());
 }
 
 }  // namespace mezzo

@@ -7,6 +7,7 @@
 #include <tuple>
 
 #include "mezzo/base/cpu.h"
+#include "mezzo/kernels/vmath/functions.h"
 #include "mezzo/format/half.h"
 #include "mezzo/kernels/sgemm/sgemm.h"
 #include "mezzo/tensor/normal_test.h"
@@ -81,6 +82,37 @@ INSTANTIATE_TEST_SUITE_P(Formats, GroupGemmTest,
                                          Case{"nf4i", false, 64, 64, 128},
                                          Case{"nf4i", false, 16, 64, 16},
                                          Case{"nf4i", false, 128, 128, 0}));
+
+TEST(GroupGemm, AGateIsBothProductsAndSilu) {
+  const int64_t rows = 150, depth = 128;
+  const GroupFormat format{FindCodebook("nf4i"), 64, false, {}};
+  const PackedGroups gate(RandomCodes(format, rows, depth, 1)),
+      up(RandomCodes(format, rows, depth, 2));
+  const Tensor bias = NormalTensor({rows}, 4), b = NormalTensor({5, rows}, 5);
+  const PackedB path_b(b.data<float>(), 5, rows, rows, 1, {});
+  for (const int64_t tokens : {1, 6, 7, 300}) {
+    const Tensor x = NormalTensor({tokens, depth}, 3), path_x = NormalTensor({tokens, 5}, 6);
+    GroupActivations a;
+    a.Round(x.data<float>(), depth, tokens, depth, 64, 64, {});
+    for (const Isa isa : SupportedIsas()) {
+      const ScopedIsa scoped(isa);
+      std::vector<float> gates(tokens * rows), want(tokens * rows), got(tokens * (rows + 3), -1.0f);
+      GroupProduct products[] = {
+          {&gate, gates.data(), rows, nullptr, &path_b, path_x.data<float>(), 5},
+          {&up, want.data(), rows, bias.data<float>()}};
+      GroupGemm(a, products, {});
+      vmath::SiluTimes(gates.data(), want.data(), want.data(), want.size());
+      products[1].y = got.data(), products[1].y_stride = rows + 3;
+      GroupGemmGated(a, products[0], products[1], Threads(3));
+      for (int64_t t = 0; t < tokens; ++t) {
+        ASSERT_TRUE(std::equal(want.begin() + t * rows, want.begin() + (t + 1) * rows,
+                               got.begin() + t * (rows + 3)))
+            << t << " " << Name(isa);
+        ASSERT_EQ(got[t * (rows + 3) + rows], -1.0f);
+      }
+    }
+  }
+}
 
 TEST(GroupGemm, RoundsAlikeOnAllSets) {
   for (const float size : {1.0f, 1e-37f, 3e37f, INFINITY}) {

@@ -18,10 +18,17 @@ struct CodeBytes {
 // Panels [begin, end) for tokens [token_begin, token_end).
 using GroupRun = void(const GroupActivations& x, const GroupProduct& product, int64_t begin,
                       int64_t end, int64_t token_begin, int64_t token_end);
-GroupRun GroupRunAvx2, GroupRunNeonDot, GroupRunAvxVnni, GroupRunAvx512Vnni;
+GroupRun GroupRunRef, GroupRunAvx2, GroupRunNeonDot, GroupRunAvxVnni, GroupRunAvx512Vnni;
 
-// codes[i] = x[i] / scale, rounded, of n values, a multiple of 8; returns their sum.
-using GroupRound = int32_t(const float* x, int64_t n, float scale, int8_t* codes);
+// A token's groups, each a step behind the one before it.
+struct RoundedToken {
+  const float* scales;
+  int8_t* codes;
+  int32_t* sums;  // of each group's codes
+  int64_t step, codes_step;
+};
+// codes = x / scale, rounded, of `groups` groups of n values, a multiple of 8.
+using GroupRound = void(const float* x, int64_t groups, int64_t n, const RoundedToken& to);
 GroupRound GroupRoundAvx2, GroupRoundAvx512;
 
 // To panels [begin, end) of tokens [token_begin, token_end), where the product has one.

@@ -107,12 +107,11 @@ inline float LargestMagnitude(const float* x, size_t n) {
   };
   size_t i = 0;
   for (; i + 8 <= n; i += 8) take(Load(x + i));
-  take(LoadPart(x + i, n - i));
-  int32_t top = 0;
-  for (int j = 0; j < 8; ++j) top = m[j] > top ? m[j] : top;
-  float largest;
-  std::memcpy(&largest, &top, sizeof(largest));
-  return largest;
+  if (i < n) take(LoadPart(x + i, n - i));
+  __m128i top = _mm_max_epi32(_mm256_castsi256_si128((__m256i)m),
+                              _mm256_extracti128_si256((__m256i)m, 1));
+  top = _mm_max_epi32(top, _mm_shuffle_epi32(top, 0x4e));
+  return _mm_castsi128_ps(_mm_max_epi32(top, _mm_shuffle_epi32(top, 0xb1)))[0];
 }
 
 // Zeros behind the last element change nothing.

@@ -126,8 +126,13 @@ void Decoder::RunBlock(Block& b, float* x, int64_t tokens) {
   b.attention_out.Run(attended_.data(), tokens, added_.data(), threads_);
   add();
   RunNorm(b.before_mlp, x, tokens, normed_.data());
-  b.mlp_in.Run(normed_.data(), tokens, wide_.data(), threads_);
-  Activate(tokens);
+  if (b.mlp_in.CanGate()) {
+    b.mlp_in.RunGated(normed_.data(), tokens, active_.data(), threads_);
+  } else {
+    wide_.Hold(tokens * b.mlp_in.outputs());
+    b.mlp_in.Run(normed_.data(), tokens, wide_.data(), threads_);
+    Activate(tokens);
+  }
   b.mlp_out.Run(active_.data(), tokens, added_.data(), threads_);
   add();
 }
@@ -142,7 +147,7 @@ Tensor Decoder::Read(std::span<const int32_t> tokens) {
     normed_.Hold(n * c_.hidden), added_.Hold(n * c_.hidden);
     qkv_.Hold(n * blocks_[0].qkv.outputs());
     attended_.Hold(n * c_.heads * c_.head_size);
-    wide_.Hold(n * blocks_[0].mlp_in.outputs()), active_.Hold(n * c_.feed_forward);
+    active_.Hold(n * c_.feed_forward);
     for (Block& block : blocks_) RunBlock(block, x.data<float>() + begin * c_.hidden, n);
     position_ += n;
   }

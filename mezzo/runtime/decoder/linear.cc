@@ -119,22 +119,49 @@ const float* JoinedLinears::Rounded(const float* x, int64_t tokens, std::vector<
   return rounded.data();
 }
 
-void JoinedLinears::Run(const float* x, int64_t tokens, float* y, const Threads& threads) const {
-  std::vector<float> narrow(tokens * ranks_);  // A x
+std::vector<float> JoinedLinears::PathInputs(const float* x, int64_t tokens,
+                                             const Threads& threads) const {
+  std::vector<float> narrow(tokens * ranks_);
   if (ranks_ > 0)
     Sgemm(x, inputs_, tokens, paths_, narrow.data(), ranks_, {},
           tokens > kFewTokens ? threads : Threads());
+  return narrow;
+}
+
+GroupProduct JoinedLinears::ProductOf(const Layer& l, float* y, int64_t y_stride,
+                                      const float* path_inputs) const {
+  return {&std::get<PackedGroups>(l.weights), y, y_stride,
+          l.bias.empty() ? nullptr : l.bias.data(), l.rank > 0 ? &l.b : nullptr,
+          path_inputs + l.path, ranks_};
+}
+
+GroupActivations JoinedLinears::Codes(const float* x, int64_t tokens,
+                                      const Threads& threads) const {
+  GroupActivations codes;
+  codes.Round(x, inputs_, tokens, inputs_, activation_group_, group_, threads);
+  return codes;
+}
+
+bool JoinedLinears::CanGate() const {
+  return layers_.size() == 2 && layers_[0].outputs == layers_[1].outputs &&
+         layers_[0].integers && layers_[1].integers;
+}
+
+void JoinedLinears::RunGated(const float* x, int64_t tokens, float* y,
+                             const Threads& threads) const {
+  Require(CanGate(), "layers without a gated product");
+  const std::vector<float> narrow = PathInputs(x, tokens, threads);
+  const auto product = [&](const Layer& l) { return ProductOf(l, y, l.outputs, narrow.data()); };
+  GroupGemmGated(Codes(x, tokens, threads), product(layers_[0]), product(layers_[1]), threads);
+}
+
+void JoinedLinears::Run(const float* x, int64_t tokens, float* y, const Threads& threads) const {
+  const std::vector<float> narrow = PathInputs(x, tokens, threads);
   std::vector<GroupProduct> integers, floats;
   for (const Layer& l : layers_)
-    if (const auto* w = std::get_if<PackedGroups>(&l.weights))
-      (l.integers ? integers : floats)
-          .push_back({w, y + l.first, outputs_, l.bias.empty() ? nullptr : l.bias.data(),
-                      l.rank > 0 ? &l.b : nullptr, narrow.data() + l.path, ranks_});
-  if (!integers.empty()) {
-    GroupActivations codes;
-    codes.Round(x, inputs_, tokens, inputs_, activation_group_, group_, threads);
-    GroupGemm(codes, integers, threads);
-  }
+    if (std::holds_alternative<PackedGroups>(l.weights))
+      (l.integers ? integers : floats).push_back(ProductOf(l, y + l.first, outputs_, narrow.data()));
+  if (!integers.empty()) GroupGemm(Codes(x, tokens, threads), integers, threads);
   if (integers.size() < layers_.size()) {
     std::vector<float> rounded;
     const float* in = Rounded(x, tokens, rounded, threads);

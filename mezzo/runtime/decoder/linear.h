@@ -54,6 +54,10 @@ class JoinedLinears {
 
   // y (tokens, outputs) from x (tokens, inputs), both dense.
   void Run(const float* x, int64_t tokens, float* y, const Threads& threads) const;
+  // Of two layers with as many outputs: y (tokens, outputs / 2) = silu(the first's) * the second's,
+  // the bits of Run and vmath::SiluTimes.
+  bool CanGate() const;
+  void RunGated(const float* x, int64_t tokens, float* y, const Threads& threads) const;
 
  private:
   struct Layer {
@@ -67,6 +71,11 @@ class JoinedLinears {
   };
   Layer Pack(const Weights& w, const Threads& threads) const;
   void PackPaths(const std::vector<Weights>& layers, const Threads& threads);
+  std::vector<float> PathInputs(const float* x, int64_t tokens, const Threads& threads) const;
+  // Of a layer of four-bit codes. path_inputs: A x of all layers.
+  GroupProduct ProductOf(const Layer& layer, float* y, int64_t y_stride,
+                         const float* path_inputs) const;
+  GroupActivations Codes(const float* x, int64_t tokens, const Threads& threads) const;
   // The activations that float products read: x, or what 8 bits leave of it in `rounded`.
   const float* Rounded(const float* x, int64_t tokens, std::vector<float>& rounded,
                        const Threads& threads) const;
