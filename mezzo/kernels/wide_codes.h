@@ -37,8 +37,7 @@ inline void StoreWideCodes(vmath::F16 v, int16_t* to) {
 inline void RoundWide(const float* x, int64_t n, float scale, int16_t* codes) {
   const float inverse = 1 / scale;
   int64_t k = 0;
-  for (; k + 8 <= n; k += 8)
-    StoreWideCodes(vmath::Load(x + k) * inverse, codes + k);
+  for (; k + 8 <= n; k += 8) StoreWideCodes(vmath::Load(x + k) * inverse, codes + k);
   if (k == n) return;
   const auto left = static_cast<size_t>(n - k);
   const __m128i last = WideCodes8(vmath::LoadPart(x + k, left) * inverse);

@@ -75,8 +75,7 @@ TEST(WideWeights, CodesAreTheProbabilitiesTimesTheScalesOnEveryInstructionSet) {
         for (int64_t t = 0; t < seen; ++t) sum += std::exp(double{s[t]} - top);
         for (int64_t t = 0; t < stride; ++t) {
           const int16_t code = codes[r * stride + t];
-          const double want =
-              t < seen ? std::exp(double{s[t]} - top) / sum * value_scales[t] : 0.0;
+          const double want = t < seen ? std::exp(double{s[t]} - top) / sum * value_scales[t] : 0.0;
           ASSERT_NEAR(code * double{scales[r]}, want, 0.5001 * scales[r] + 1e-5 * want);
           codes_sum += code;
         }

@@ -90,11 +90,13 @@ void Tile(const GroupActivations& x, const GroupProduct& product, int64_t panel,
       DotFour(sum, bytes, codes + 4, group);
     }
     const float* const x_scales = x.scale(token, g);
-    Unrolled<V>([&](auto v) MEZZO_INLINE {
-      const __m512 scales = Scales(w, at + v * pitch);
-      Unrolled<T>([&](auto t) MEZZO_INLINE {
-        y[t][v] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum[t][v]),
-                                  _mm512_mul_ps(scales, _mm512_set1_ps(x_scales[t])), y[t][v]);
+    __m512 scales[V];
+    Unrolled<V>([&](auto v) MEZZO_INLINE { scales[v] = Scales(w, at + v * pitch); });
+    Unrolled<T>([&](auto t) MEZZO_INLINE {
+      const __m512 x_scale = _mm512_set1_ps(x_scales[t]);
+      Unrolled<V>([&](auto v) MEZZO_INLINE {
+        y[t][v] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum[t][v]), _mm512_mul_ps(scales[v], x_scale),
+                                  y[t][v]);
       });
     });
   }

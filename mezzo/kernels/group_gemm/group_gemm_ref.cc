@@ -5,8 +5,8 @@
 
 namespace mezzo {
 
-void GroupRunRef(const GroupActivations& x, const GroupProduct& product, int64_t begin,
-                 int64_t end, int64_t token_begin, int64_t token_end) {
+void GroupRunRef(const GroupActivations& x, const GroupProduct& product, int64_t begin, int64_t end,
+                 int64_t token_begin, int64_t token_end) {
   const PackedGroups& w = *product.w;
   const int64_t group = w.group();
   const int64_t first = begin * PackedGroups::kRows;

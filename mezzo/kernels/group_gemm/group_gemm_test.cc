@@ -7,9 +7,9 @@
 #include <tuple>
 
 #include "mezzo/base/cpu.h"
-#include "mezzo/kernels/vmath/functions.h"
 #include "mezzo/format/half.h"
 #include "mezzo/kernels/sgemm/sgemm.h"
+#include "mezzo/kernels/vmath/functions.h"
 #include "mezzo/tensor/normal_test.h"
 
 namespace mezzo {

@@ -108,8 +108,8 @@ inline float LargestMagnitude(const float* x, size_t n) {
   size_t i = 0;
   for (; i + 8 <= n; i += 8) take(Load(x + i));
   if (i < n) take(LoadPart(x + i, n - i));
-  __m128i top = _mm_max_epi32(_mm256_castsi256_si128((__m256i)m),
-                              _mm256_extracti128_si256((__m256i)m, 1));
+  __m128i top =
+      _mm_max_epi32(_mm256_castsi256_si128((__m256i)m), _mm256_extracti128_si256((__m256i)m, 1));
   top = _mm_max_epi32(top, _mm_shuffle_epi32(top, 0x4e));
   return _mm_castsi128_ps(_mm_max_epi32(top, _mm_shuffle_epi32(top, 0xb1)))[0];
 }

@@ -130,9 +130,13 @@ std::vector<float> JoinedLinears::PathInputs(const float* x, int64_t tokens,
 
 GroupProduct JoinedLinears::ProductOf(const Layer& l, float* y, int64_t y_stride,
                                       const float* path_inputs) const {
-  return {&std::get<PackedGroups>(l.weights), y, y_stride,
-          l.bias.empty() ? nullptr : l.bias.data(), l.rank > 0 ? &l.b : nullptr,
-          path_inputs + l.path, ranks_};
+  return {&std::get<PackedGroups>(l.weights),
+          y,
+          y_stride,
+          l.bias.empty() ? nullptr : l.bias.data(),
+          l.rank > 0 ? &l.b : nullptr,
+          path_inputs + l.path,
+          ranks_};
 }
 
 GroupActivations JoinedLinears::Codes(const float* x, int64_t tokens,
@@ -143,8 +147,8 @@ GroupActivations JoinedLinears::Codes(const float* x, int64_t tokens,
 }
 
 bool JoinedLinears::CanGate() const {
-  return layers_.size() == 2 && layers_[0].outputs == layers_[1].outputs &&
-         layers_[0].integers && layers_[1].integers;
+  return layers_.size() == 2 && layers_[0].outputs == layers_[1].outputs && layers_[0].integers &&
+         layers_[1].integers;
 }
 
 void JoinedLinears::RunGated(const float* x, int64_t tokens, float* y,
@@ -160,7 +164,8 @@ void JoinedLinears::Run(const float* x, int64_t tokens, float* y, const Threads&
   std::vector<GroupProduct> integers, floats;
   for (const Layer& l : layers_)
     if (std::holds_alternative<PackedGroups>(l.weights))
-      (l.integers ? integers : floats).push_back(ProductOf(l, y + l.first, outputs_, narrow.data()));
+      (l.integers ? integers : floats)
+          .push_back(ProductOf(l, y + l.first, outputs_, narrow.data()));
   if (!integers.empty()) GroupGemm(Codes(x, tokens, threads), integers, threads);
   if (integers.size() < layers_.size()) {
     std::vector<float> rounded;
