@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 
@@ -41,19 +42,51 @@ double Error(const Tensor& w, const Tensor& rounded, const Tensor& x) {
   return sum;
 }
 
+// Inputs are rounded to 2047 steps of their largest magnitude in 512 rows.
 TEST(Hessian, IsTheSumOfProductsWhateverTheThreads) {
-  const Tensor x = Inputs(37, 83);
-  Hessian one(83), four(83);
-  one.Add(x, {});
-  four.Add(x, Threads(4));
-  for (int64_t i = 0; i < 83; ++i)
-    for (int64_t j = 0; j < 83; ++j) {
-      double want = 0;
-      for (int64_t r = 0; r < 37; ++r)
-        want += double(x.data<float>()[r * 83 + i]) * x.data<float>()[r * 83 + j];
-      EXPECT_NEAR(one.At(i, j), want, 1e-4 * (1 + std::fabs(want)));
-      EXPECT_EQ(one.At(i, j), four.At(i, j));
-    }
+  const int64_t d = 83;
+  for (const int64_t rows : {1, 37, 512, 1100}) {
+    Tensor x = Inputs(rows, d);
+    for (int64_t r = 0; r < rows; ++r) x.data<float>()[r * d + 70] = 0;
+    Hessian one(d), four(d);
+    one.Add(x, {});
+    four.Add(x, Threads(4));
+    const auto at = [&](int64_t r, int64_t i) { return double{x.data<float>()[r * d + i]}; };
+    std::vector<double> step(d), size(d);
+    for (int64_t i = 0; i < d; ++i)
+      for (int64_t r = 0; r < rows; ++r) {
+        step[i] = std::max(step[i], std::fabs(at(r, i)) / 2047);
+        size[i] += std::fabs(at(r, i));
+      }
+    double error = 0, power = 0;
+    for (int64_t i = 0; i < d; ++i)
+      for (int64_t j = 0; j < d; ++j) {
+        double want = 0;
+        for (int64_t r = 0; r < rows; ++r) want += at(r, i) * at(r, j);
+        const double most = (size[i] * step[j] + size[j] * step[i] + rows * step[i] * step[j]) / 2;
+        ASSERT_NEAR(one.At(i, j), want, most + 1e-5 * std::fabs(want));
+        ASSERT_EQ(one.At(i, j), four.At(i, j));
+        error += (one.At(i, j) - want) * (one.At(i, j) - want), power += want * want;
+      }
+    EXPECT_LT(error, 1e-6 * power) << rows;
+    EXPECT_EQ(one.At(70, 3), 0);
+  }
+}
+
+TEST(Hessian, SumsOfTheLargestCodesAreExact) {
+  Tensor x(DType::kFloat32, {512, 20});
+  for (int64_t i = 0; i < x.numel(); ++i) x.data<float>()[i] = i % 20 == 7 ? -2047.0f : 2047.0f;
+  const Hessian h = HessianOf(x);
+  EXPECT_EQ(h.At(3, 3), 512.0f * 2047 * 2047);
+  EXPECT_EQ(h.At(3, 7), -512.0f * 2047 * 2047);
+}
+
+TEST(Hessian, NanStaysInItsInput) {
+  Tensor x = Inputs(30, 40);
+  x.data<float>()[5 * 40 + 17] = NAN;
+  const Hessian h = HessianOf(x);
+  EXPECT_TRUE(std::isnan(h.At(17, 17)) && std::isnan(h.At(17, 3)));
+  EXPECT_FALSE(std::isnan(h.At(18, 16)));
 }
 
 TEST(Hessian, FactorOfTheInverseInAnyOrder) {

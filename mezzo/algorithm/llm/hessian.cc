@@ -1,9 +1,12 @@
 #include "mezzo/algorithm/llm/hessian.h"
 
 #include <algorithm>
+#include <cfloat>
 #include <cmath>
+#include <cstring>
 
 #include "mezzo/base/error.h"
+#include "mezzo/kernels/attention/wide_product.h"
 #include "mezzo/kernels/sgemm/sgemm.h"
 #include "mezzo/kernels/vmath/transpose.h"
 #include "mezzo/kernels/vmath/vector.h"
@@ -12,6 +15,76 @@ namespace mezzo {
 namespace {
 
 constexpr int64_t kBlock = 64;
+
+// Rows as int16 codes with a scale for each column, as wide_product.h reads them from both sides.
+// Sums over a chunk's rows fit int32.
+class ColumnCodes {
+ public:
+  static constexpr int64_t kRows = 512;
+  static constexpr float kTop = 2047;
+  static_assert(kRows * static_cast<int64_t>(kTop) * static_cast<int64_t>(kTop) <
+                (int64_t{1} << 31));
+
+  // x: n <= kRows rows of d.
+  ColumnCodes(const float* x, int64_t n, int64_t d, const Threads& threads)
+      : pairs_((n + 1) / 2),
+        panels_((d + kWidth - 1) / kWidth),
+        codes_(DType::kInt16, {panels_, pairs_, kWidth, 2}),
+        scales_(panels_ * kWidth) {
+    threads.For(panels_, 4, [&](size_t begin, size_t end) {
+      for (auto p = static_cast<int64_t>(begin); p < static_cast<int64_t>(end); ++p)
+        for (int64_t half = 0; half < kWidth; half += 8)
+          Pack(x + p * kWidth + half, n, d, std::clamp<int64_t>(d - p * kWidth - half, 0, 8), p,
+               half);
+    });
+  }
+
+  // y (rows, panels * kWidth): the products of columns [first, first + rows) with the first panels.
+  void Multiply(int64_t first, int64_t rows, int64_t panels, float* y) const {
+    Tensor left(DType::kInt16, {(rows + kWidth - 1) / kWidth * kWidth, pairs_, 2});
+    for (int64_t r = 0; r < rows; r += kWidth)  // pairs of codes, moved as floats
+      vmath::Transpose(reinterpret_cast<const float*>(Panel((first + r) / kWidth)), kWidth, pairs_,
+                       kWidth, reinterpret_cast<float*>(left.data<int16_t>() + r * 2 * pairs_),
+                       pairs_);
+    WideProduct({left.data<int16_t>(), scales_.data() + first, rows, 2 * pairs_},
+                {Panel(0), pairs_, panels, pairs_ * 2 * kWidth, scales_.data()}, y,
+                panels * kWidth);
+  }
+
+ private:
+  static constexpr int64_t kWidth = WidePanels::kWidth;
+
+  const int16_t* Panel(int64_t p) const { return codes_.data<int16_t>() + p * pairs_ * 2 * kWidth; }
+
+  // `there` of eight columns; zeros for the others.
+  void Pack(const float* x, int64_t n, int64_t d, int64_t there, int64_t panel, int64_t half) {
+    using vmath::F8, vmath::I8;
+    const auto row = [&](int64_t t) {
+      return t == n       ? F8{}
+             : there == 8 ? vmath::Load(x + t * d)
+                          : vmath::LoadPart(x + t * d, static_cast<size_t>(there));
+    };
+    I8 top{};  // compared as integers: NaN is above all numbers
+    for (int64_t t = 0; t < n; ++t) {
+      const auto bits = (I8)vmath::Abs(row(t));
+      top = bits > top ? bits : top;
+    }
+    F8 scale = (F8)top / kTop;
+    scale = scale < FLT_MIN ? vmath::Splat(FLT_MIN) : scale;
+    vmath::Store(scales_.data() + panel * kWidth + half, scale);
+    const F8 inverse = 1 / scale;
+    const auto codes = [&](int64_t t) { return (I8)_mm256_cvtps_epi32(row(t) * inverse); };
+    auto* to = codes_.data<int16_t>() + (panel * pairs_ * kWidth + half) * 2;
+    for (int64_t t = 0; t < n; t += 2, to += 2 * kWidth) {
+      const I8 pair = (codes(t) & 0xffff) | codes(t + 1) << 16;
+      std::memcpy(to, &pair, sizeof(pair));
+    }
+  }
+
+  int64_t pairs_, panels_;
+  Tensor codes_;
+  std::vector<float> scales_;
+};
 
 // Of columns [first, last): row k over its pivot, taken off the rows from `begin` to it.
 void TakeRow(std::vector<float>& a, int64_t d, int64_t begin, int64_t k, int64_t first,
@@ -131,21 +204,24 @@ std::vector<float> Hessian::Full(const Threads& threads) const {
 void Hessian::Add(const Tensor& t, const Threads& threads) {
   const int64_t d = depth_, n = t.dim(0);
   Require(t.rank() == 2 && t.dim(1) == d, "inputs ", ToString(t.shape()), " for a Hessian of ", d);
-  if (n == 0) return;
-  const float* x = t.data<float>();
-  const PackedB b(x, n, d, d, 1, threads);
   const int64_t tiles = (d + kBlock - 1) / kBlock;
-  threads.Each(static_cast<size_t>(tiles), [&](size_t tile, size_t) {
-    const int64_t first = (tiles - 1 - static_cast<int64_t>(tile)) * kBlock;  // the largest first
-    const int64_t rows = std::min(kBlock, d - first);
-    std::vector<float> columns(rows * n);
-    vmath::Transpose(x + first, d, n, rows, columns.data(), n);
-    std::vector<const float*> segments(rows);
-    for (int64_t r = 0; r < rows; ++r) segments[r] = columns.data() + r * n;
-    const int64_t panels = (first + rows + PackedB::kWidth - 1) / PackedB::kWidth;
-    float* c = sums_.data() + first * d;
-    SgemmBlock({segments.data(), 1, n}, rows, b, 0, std::min(panels, b.panels()), c, d, {c, d});
-  });
+  for (int64_t begin = 0; begin < n; begin += ColumnCodes::kRows) {
+    const ColumnCodes codes(t.data<float>() + begin * d, std::min(ColumnCodes::kRows, n - begin), d,
+                            threads);
+    threads.Each(static_cast<size_t>(tiles), [&](size_t tile, size_t) {
+      const int64_t first = (tiles - 1 - static_cast<int64_t>(tile)) * kBlock;  // largest first
+      const int64_t rows = std::min(kBlock, d - first);
+      const int64_t panels = (first + rows + WidePanels::kWidth - 1) / WidePanels::kWidth;
+      const int64_t stride = panels * WidePanels::kWidth;
+      Tensor products(DType::kFloat32, {rows, stride});
+      codes.Multiply(first, rows, panels, products.data<float>());
+      for (int64_t r = 0; r < rows; ++r) {
+        float* const sums = sums_.data() + (first + r) * d;
+        vmath::Map2(sums, products.data<float>() + r * stride, sums, first + rows,
+                    [](vmath::F8 a, vmath::F8 b) { return a + b; });
+      }
+    });
+  }
   rows_ += n;
 }
 

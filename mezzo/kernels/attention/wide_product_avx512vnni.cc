@@ -51,8 +51,11 @@ constexpr auto TilesOf(std::integer_sequence<int, i...>) {
 template <int V>
 void RunPanels(const WideRows& a, const WidePanels& b, int64_t panel, float* y, int64_t y_stride) {
   static constexpr auto kTiles = TilesOf<V>(std::make_integer_sequence<int, kRows>());
-  for (int64_t r = 0; r < a.count; r += kRows)
-    kTiles[std::min<int64_t>(kRows, a.count - r) - 1](a, b, r, panel, y, y_stride);
+  const int64_t tiles = (a.count + kRows - 1) / kRows;
+  for (int64_t i = 0; i < tiles; ++i) {
+    const int64_t first = a.count * i / tiles, last = a.count * (i + 1) / tiles;
+    kTiles[last - first - 1](a, b, first, panel, y, y_stride);
+  }
 }
 
 }  // namespace

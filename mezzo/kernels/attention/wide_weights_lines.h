@@ -93,8 +93,7 @@ struct WideWeightLines {
         const Sums sums = Exponentials(s.scores + r * s.stride, s.value_scales, n);
         // Codes add up to the sum of p over the unit, and half a code for each.
         const float room = kLargestSum / kValueTop - static_cast<float>(n);
-        float unit =
-            LargerOrNan(sums.Largest() / 32767, Sums::Sum(sums.products) * 1.001f / room);
+        float unit = LargerOrNan(sums.Largest() / 32767, Sums::Sum(sums.products) * 1.001f / room);
         if (unit < FLT_MIN) unit = FLT_MIN;
         s.scales[r] = unit / Sums::Sum(sums.exponentials);
         inverse[r - begin] = 1 / unit;

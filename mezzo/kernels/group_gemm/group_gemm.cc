@@ -128,8 +128,7 @@ void GroupGemm(const GroupActivations& x, std::span<const GroupProduct> products
 void GroupGemmGated(const GroupActivations& x, const GroupProduct& gate, const GroupProduct& up,
                     const Threads& threads) {
   for (const GroupProduct* p : {&gate, &up}) Check(x, *p);
-  Require(gate.w->rows() == up.w->rows(), "a gate of ", gate.w->rows(), " rows for ",
-          up.w->rows());
+  Require(gate.w->rows() == up.w->rows(), "a gate of ", gate.w->rows(), " rows for ", up.w->rows());
   ForBlocks(up.w->panels(), x.tokens(), threads, [&](const Block& b) {
     const int64_t first = b.begin * PackedGroups::kRows, tokens = b.token_end - b.token_begin;
     const int64_t n = std::min(b.end * PackedGroups::kRows, up.w->rows()) - first;
