@@ -109,7 +109,8 @@ void LlmQuantizeOptions::Add(CLI::App& app) {
       ->capture_default_str();
   app.add_option("--recovery-windows", recovery_windows,
                  "Samples that paths are trained on, end to end (0: no training). Language models: "
-                 "windows behind the calibration's, the eight behind those judge; networks: of the "
+                 "windows spread over the text behind the calibration's, eight more judge; "
+                 "networks: of the "
                  "calibration's, the last ones judge")
       ->capture_default_str();
   app.add_option("--recovery-epochs", recovery_epochs, "Times through these samples, at most")
@@ -133,24 +134,25 @@ void CheckLayers(const LanguageModel& model, const LlmPrecisions& precisions,
 
 constexpr size_t kJudges = 8;  // windows that training is judged on
 
-// The text's first windows calibrate, the next ones train the paths, and eight more judge that.
+// The text's first windows calibrate. Those that train the paths, and the eight that judge that,
+// lie at equal distances in the rest of it: neighbours say the same things.
 void SetWindows(const LlmQuantizeOptions& o, const Tokenizer& tokenizer, const std::string& text,
                 LlmJob& job) {
   const bool paths = o.recovery_rank > 0 || !job.recovery.ranks.empty();
   const size_t train = paths ? o.recovery_windows : 0;
-  std::vector<Window> all =
-      WindowsOf(tokenizer, text, o.context, o.windows + (train > 0 ? train + kJudges : 0));
-  if (train > 0) {
-    Require(all.size() == o.windows + train + kJudges, "--recovery-windows ", train,
-            ": the text has ", all.size(), " windows, needs ", o.windows, " to calibrate and ",
-            kJudges, " to judge beside them");
-    const auto first = all.begin() + static_cast<long>(o.windows),
-               judges = first + static_cast<long>(train);
-    job.recovery.training.windows.assign(first, judges);
-    job.recovery.training.held_out.assign(judges, all.end());
-    all.resize(o.windows);
+  job.windows = WindowsOf(tokenizer, text, o.context, train > 0 ? 0 : o.windows);
+  if (train == 0) return;
+  const size_t asked = train + kJudges;
+  Require(job.windows.size() >= o.windows + asked, "--recovery-windows ", train, ": the text has ",
+          job.windows.size(), " windows, needs ", o.windows, " to calibrate and ", kJudges,
+          " to judge beside them");
+  const size_t rest = job.windows.size() - o.windows;
+  for (size_t i = 0; i < asked; ++i) {
+    const bool judges = i * kJudges / asked != (i + 1) * kJudges / asked;
+    TextTraining& t = job.recovery.training;
+    (judges ? t.held_out : t.windows).push_back(job.windows[o.windows + i * rest / asked]);
   }
-  job.windows = std::move(all);
+  job.windows.resize(o.windows);
 }
 
 }  // namespace
