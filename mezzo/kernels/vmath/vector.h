@@ -108,10 +108,9 @@ V Min(V a, V b) {
   return ((a < b) | (a != a)) ? a : b;
 }
 
-// x, or the end of [lo, hi] that it is beyond; NaN stays.
-template <class V>
-V Clamp(V x, float lo, float hi) {
-  return x > hi ? Constant<V>(hi) : x < lo ? Constant<V>(lo) : x;
+// x, or the end of [lo, hi] that it is beyond; NaN, as the second operand, stays.
+inline F8 Clamp(F8 x, float lo, float hi) {
+  return _mm256_min_ps(_mm256_set1_ps(hi), _mm256_max_ps(_mm256_set1_ps(lo), x));
 }
 // The nearest integer, ties to even, of |x| below 2^22; of which sign 0 is, is not said.
 template <class V>

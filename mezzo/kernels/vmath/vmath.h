@@ -61,18 +61,17 @@ template <class V>
   return a < 0.625f ? small : x == x ? large : x;
 }
 
-// Within 3 ulp: x P(x^2) up to 1, then 1 - e^-Q(|x|).
+// Within 5 ulp: x P(x^2) / Q(x^2), which is 1 from 4 on.
 template <class V>
 [[gnu::always_inline]] inline V Erf(V x) {
-  const V a = Abs(x), s = x * x;
-  const V p = Polynomial(s, {-1.1817616e-09f, -0.37612626f, 0.112836f, -0.026854444f, 0.0051895352f,
-                             -0.00080208411f, 7.8891193e-05f});
-  const V small = Fma(x, p, x * 1.12837917f);
-  const V t = Clamp(a, 0.0f, 3.95f);
-  const V q = Polynomial(t, {-0.00018846767f, 1.1295803f, 0.63321638f, 0.1084221f, -0.025210341f,
-                             0.0042052856f, -0.00044147289f, 2.1697637e-05f});
-  const V large = 1.0f - Exp(-q);
-  return CopySign(a < 1.0f ? small : large, x);
+  const V t = Clamp(x, -4.0f, 4.0f), s = t * t;
+  const V p =
+      Polynomial(s, {1.8264442682266235f, 0.3117741346359253f, 0.09006249159574509f,
+                     0.006807814352214336f, 0.0006598010077141225f, 1.0776284398161806e-05f});
+  const V q = Polynomial(
+      s, {1.618644118309021f, 0.8158507943153381f, 0.1899006962776184f, 0.026290036737918854f,
+          0.0022859752643853426f, 0.00011590136273298413f, 4.0939735868050775e-07f});
+  return Clamp(t * p / q, -1.0f, 1.0f);
 }
 
 // x Phi(x), the exact form.

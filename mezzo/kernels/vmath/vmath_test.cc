@@ -42,7 +42,7 @@ TEST(VMath, StaysWithinItsUlps) {
   EXPECT_LE(WorstUlps(1e-30f, 80.0f, Sigmoid<F8>, [](double x) { return 1 / (1 + std::exp(-x)); }),
             3);
   EXPECT_LE(WorstUlps(1e-30f, 20.0f, Tanh<F8>, [](double x) { return std::tanh(x); }), 3);
-  EXPECT_LE(WorstUlps(1e-30f, 10.0f, Erf<F8>, [](double x) { return std::erf(x); }), 3);
+  EXPECT_LE(WorstUlps(1e-30f, 10.0f, Erf<F8>, [](double x) { return std::erf(x); }), 5);
 }
 
 TEST(VMath, HandlesTheExtremes) {
