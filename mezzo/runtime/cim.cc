@@ -121,9 +121,9 @@ std::vector<CimLayer> CimLayers(const Graph& graph, const TensorMap& inputs) {
 std::vector<std::string> DigitalProducts(const Graph& graph) {
   std::vector<std::string> names;
   for (const Node& node : graph.nodes)
-    for (const char* op :
-         {"QConv", "QMatMul", "Conv", "ConvTranspose", "Gemm", "MatMul", "QLinearConv",
-          "QLinearMatMul", "ConvInteger", "MatMulInteger", "LSTM", "GRU", "RNN", "Einsum"})
+    for (const char* op : {"QConv", "QMatMul", "Conv", "ConvTranspose", "Gemm", "MatMul",
+                           "QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger", "LSTM",
+                           "GRU", "RNN", "Einsum", "Attention"})
       if (node.op_type == op) names.push_back(Cat(node.name, " (", op, ")"));
   return names;
 }

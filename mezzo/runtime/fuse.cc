@@ -114,10 +114,28 @@ void FuseOffsets(Graph& graph, LowerReport* report) {
   RemoveNodes(graph, gone);
 }
 
+void CastBeforeExpand(Graph& graph) {
+  const Uses uses(graph);
+  for (Node& cast : graph.nodes) {
+    const auto producer =
+        cast.Is("Cast") ? uses.producer.find(cast.inputs[0]) : uses.producer.end();
+    if (producer == uses.producer.end() || uses.count(cast.inputs[0]) != 1) continue;
+    Node& expand = graph.nodes[producer->second];
+    if (!expand.Is("Expand")) continue;
+    std::swap(cast.op_type, expand.op_type);
+    std::swap(cast.name, expand.name);
+    std::swap(cast.attributes, expand.attributes);
+    cast.inputs.push_back(expand.inputs[1]);
+    expand.inputs.pop_back();
+  }
+}
+
 void Fuse(Graph& graph, LowerReport* report) {
+  CastBeforeExpand(graph);
   FuseAdditions(graph, report);
   FuseOffsets(graph, report);
   FuseSoftmax(graph, report);
+  FuseAttention(graph, report);
   FuseFunctions(graph, report);
 }
 

@@ -6,6 +6,9 @@
 
 namespace mezzo {
 
+// A Cast of what an Expand repeats, where nobody else reads that, comes before it.
+void CastBeforeExpand(Graph& graph);
+
 // A QAdd of a QConv's codes, where nobody else reads these, becomes the QConv's input 3 and its
 // attributes add_* (those of the QAdd, the QConv being operand a).
 void FuseAdditions(Graph& graph, LowerReport* report);
@@ -26,6 +29,13 @@ void FuseFunctions(Graph& graph, LowerReport* report);
 //   Softmax(x, [mask])   kinds, a, b, constants, if there is a number; y_type, y_scale,
 //                        y_zero_point: of codes
 void FuseSoftmax(Graph& graph, LowerReport* report);
+
+// A QMatMul of two values to floats, the Softmax (above) that alone reads them and the QMatMul that
+// alone reads its codes become
+//   Attention(q, k, v, [mask])   the attributes of Softmax; those of the QMatMuls, behind "scores_"
+//                                and "values_"; q_perm, k_perm, v_perm, y_perm: of Transposes of
+//                                the operands and the result, which strides do the work of
+void FuseAttention(Graph& graph, LowerReport* report);
 
 // All of them.
 void Fuse(Graph& graph, LowerReport* report);

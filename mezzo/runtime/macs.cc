@@ -47,6 +47,13 @@ int64_t NodeMacs(const Node& node, const Values& values) {
   }
   if (node.Is("Gemm")) return NumElements(y) * (node.Int("transA", 0) ? x[0] : x.back());
   if (IsProduct(node, "MatMul")) return NumElements(y) * x.back();
+  if (node.domain == "mezzo" && node.op_type == "Attention") {
+    const std::vector<int64_t> perm = node.Ints("v_perm");
+    const Shape& v = values[node.inputs[2]].shape;
+    const size_t rows = v.size() - 2;  // one for each key
+    return (NumElements(x) + NumElements(y)) *
+           v[perm.empty() ? rows : static_cast<size_t>(perm[rows])];
+  }
   if (node.Is("LSTM") || node.Is("GRU") ||
       node.Is("RNN")) {  // x (time, batch, in), w (dirs, gates*h, in)
     const Shape& r = values[node.inputs.at(2)].shape;

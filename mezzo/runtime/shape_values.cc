@@ -28,8 +28,9 @@ const std::map<std::string, size_t>& ShapeOperands() {
         "Ceil Sin Cos Trilu CumSum Softmax LayerNormalization BatchNormalization MatMul Gemm "
         "Conv MaxPool AveragePool GlobalAveragePool QuantizeLinear DequantizeLinear");
     for (std::string op; of_shapes >> op;) m[op] = kNone;
-    for (const char* ours : {"Function", "Softmax", "QAdd", "QMul", "QConv", "QMatMul", "QLut",
-                             "QMaxPool", "QAveragePool", "QGlobalAveragePool", "QuantizeRows"})
+    for (const char* ours :
+         {"Function", "Softmax", "Attention", "QAdd", "QMul", "QConv", "QMatMul", "QLut",
+          "QMaxPool", "QAveragePool", "QGlobalAveragePool", "QuantizeRows"})
       m[std::string("mezzo:") + ours] = kNone;
     return m;
   }();

@@ -17,8 +17,8 @@ void RunSteps(std::span<const Step> steps, const float* x, float* y, size_t n) {
   Current().steps(steps.data(), steps.size(), x, y, n);
 }
 
-void SoftmaxRows(const float* x, float* y, size_t rows, size_t n) {
-  Current().softmax(x, y, rows, n);
+void SoftmaxRows(const float* x, float* y, size_t rows, size_t n, const ScoreSteps& before) {
+  Current().softmax(x, y, rows, n, before);
 }
 
 void SiluTimes(const float* gate, const float* up, float* y, size_t n) {

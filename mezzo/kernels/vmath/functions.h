@@ -23,8 +23,15 @@ inline constexpr size_t kMaxSteps = 16;
 // y[i] = the last step's result for x[i]; 1..kMaxSteps steps. y may be x.
 void RunSteps(std::span<const Step> steps, const float* x, float* y, size_t n);
 
+// What comes before Softmax: a kMul or kDiv of each score by the step's constant, then the addition
+// of a mask's row of n numbers for each row of scores. Null: neither.
+struct ScoreSteps {
+  const Step* scaling = nullptr;
+  const float* const* masks = nullptr;
+};
+
 // Rows of n scores to probabilities; y may be x. -infinity behind the last score changes nothing.
-void SoftmaxRows(const float* x, float* y, size_t rows, size_t n);
+void SoftmaxRows(const float* x, float* y, size_t rows, size_t n, const ScoreSteps& before = {});
 inline void SoftmaxRow(const float* x, float* y, size_t n) { SoftmaxRows(x, y, 1, n); }
 
 // y = gate * sigmoid(gate) * up; y may be gate or up.
@@ -45,7 +52,7 @@ void Normalize(const float* x, float center, float factor, const float* scale, c
 // What an instruction set brings.
 struct FunctionLines {
   void (*steps)(const Step* steps, size_t count, const float* x, float* y, size_t n);
-  void (*softmax)(const float* x, float* y, size_t rows, size_t n);
+  void (*softmax)(const float* x, float* y, size_t rows, size_t n, const ScoreSteps& before);
   void (*silu_times)(const float* gate, const float* up, float* y, size_t n);
   Moments (*moments)(const float* x, size_t n);
   double (*squares)(const float* x, size_t n);

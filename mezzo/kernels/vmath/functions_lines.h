@@ -223,14 +223,47 @@ struct Lines {
     __builtin_memcpy(y + i, &v, (n - i) * sizeof(float));
   }
 
+  // The larger one; NaN is left to the sum.
+  static float LargestOf(V most, const float* rest, size_t n) {
+    float top = LargestLane(most);
+    for (size_t i = 0; i < n; ++i) top = rest[i] > top ? rest[i] : top;
+    return top;
+  }
   static float LargestOf(const float* x, size_t n) {
-    // NaN is left to the sum
     V most = Constant<V>(-__builtin_inff());
     size_t i = 0;
     for (; i + kLanes <= n; i += kLanes) most = Larger(LoadAt(x + i), most);
-    float top = LargestLane(most);
-    for (; i < n; ++i) top = x[i] > top ? x[i] : top;
-    return top;
+    return LargestOf(most, x + i, n - i);
+  }
+
+  // y[i] = f(x[i]) + mask[i], if there is a mask; returns the largest.
+  template <class F>
+  static float Scores(const float* x, const float* mask, float* y, size_t n, const F& f) {
+    const auto at = [&](const float* from, const float* add) {
+      const V v = f(LoadAt(from));
+      return add ? v + LoadAt(add) : v;
+    };
+    V most = Constant<V>(-__builtin_inff());
+    size_t i = 0;
+    for (; i + kLanes <= n; i += kLanes) {
+      const V v = at(x + i, mask ? mask + i : nullptr);
+      StoreAt(y + i, v);
+      most = Larger(v, most);
+    }
+    if (i < n) {
+      float tails[2][kLanes] = {};
+      __builtin_memcpy(tails[0], x + i, (n - i) * sizeof(float));
+      if (mask) __builtin_memcpy(tails[1], mask + i, (n - i) * sizeof(float));
+      const V v = at(tails[0], tails[1]);
+      __builtin_memcpy(y + i, &v, (n - i) * sizeof(float));
+    }
+    return LargestOf(most, y + i, n - i);
+  }
+  static float Scores(const float* x, const Step* scaling, const float* mask, float* y, size_t n) {
+    if (!scaling) return Scores(x, mask, y, n, [](V v) { return v; });
+    if (scaling->kind == Step::Kind::kDiv) return Scores(x, mask, y, n, Divider(scaling->constant));
+    const V c = Constant<V>(scaling->constant);
+    return Scores(x, mask, y, n, [&](V v) { return v * c; });
   }
 
   // y = e^(x - top); returns its sum.
@@ -256,14 +289,19 @@ struct Lines {
   }
 
   // A few rows at a time, each step for all of them: what one row waits for, the next does not.
-  static void Softmax(const float* x, float* y, size_t rows, size_t n) {
+  static void Softmax(const float* x, float* y, size_t rows, size_t n, const ScoreSteps& before) {
     constexpr size_t kRows = 8;
+    const bool plain = !before.scaling && !before.masks;
     for (size_t first = 0; first < rows; first += kRows) {
       const size_t count = rows - first < kRows ? rows - first : kRows;
       const float* from = x + first * n;
       float* to = y + first * n;
       float top[kRows], scale[kRows];
-      for (size_t r = 0; r < count; ++r) top[r] = LargestOf(from + r * n, n);
+      for (size_t r = 0; r < count; ++r)
+        top[r] = plain ? LargestOf(from + r * n, n)
+                       : Scores(from + r * n, before.scaling,
+                                before.masks ? before.masks[first + r] : nullptr, to + r * n, n);
+      if (!plain) from = to;
       for (size_t r = 0; r < count; ++r)
         scale[r] = static_cast<float>(1 / Exponentials(from + r * n, top[r], to + r * n, n));
       for (size_t r = 0; r < count; ++r)

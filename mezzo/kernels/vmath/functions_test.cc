@@ -179,5 +179,28 @@ TEST(SoftmaxRow, IsTheSameOnAllSets) {
   }
 }
 
+TEST(SoftmaxRows, ScalesAndMasksAsOneStepAfterAnother) {
+  constexpr size_t kRows = 11;
+  for (const size_t n : {1, 13, 16, 100})
+    for (const auto kind : {Kind::kMul, Kind::kDiv}) {
+      const Step scaling{kind, 0, Step::kConstant, 1.7f};
+      const std::vector<float> x = Random(kRows * n), mask = Random(2 * n);
+      const float* masks[kRows];
+      std::vector<float> want = x;
+      RunSteps({&scaling, 1}, want.data(), want.data(), want.size());
+      for (size_t r = 0; r < kRows; ++r) {
+        masks[r] = mask.data() + r % 2 * n;
+        Map2(&want[r * n], masks[r], &want[r * n], n, [](F8 v, F8 m) { return v + m; });
+      }
+      SoftmaxRows(want.data(), want.data(), kRows, n);
+      for (const Isa isa : SupportedIsas()) {
+        const ScopedIsa scoped(isa);
+        std::vector<float> got = x;
+        SoftmaxRows(got.data(), got.data(), kRows, n, {&scaling, masks});
+        EXPECT_TRUE(SameBits(got, want)) << n << " " << Name(isa);
+      }
+    }
+}
+
 }  // namespace
 }  // namespace mezzo::vmath

@@ -2,31 +2,13 @@
 // them.
 #include "mezzo/kernels/qelementwise/qelementwise.h"
 #include "mezzo/kernels/vmath/functions.h"
-#include "mezzo/kernels/vmath/vector.h"
+#include "mezzo/runtime/ops/coded_softmax.h"
 #include "mezzo/runtime/ops/families.h"
 #include "mezzo/runtime/ops/integer.h"
 #include "mezzo/runtime/ops/map.h"
-#include "mezzo/runtime/ops/strided_copy.h"
 
 namespace mezzo {
 namespace {
-
-std::vector<vmath::Step> StepsOf(const Node& node) {
-  const std::vector<int64_t> kinds = node.Ints("kinds"), a = node.Ints("a"), b = node.Ints("b");
-  const std::vector<float> constants = node.Floats("constants");
-  std::vector<vmath::Step> steps;
-  for (size_t i = 0; i < kinds.size(); ++i)
-    steps.push_back({static_cast<vmath::Step::Kind>(kinds[i]), static_cast<uint8_t>(a[i]),
-                     static_cast<uint8_t>(b[i]), constants[i]});
-  return steps;
-}
-
-constexpr size_t kRows = 8;  // that go through Softmax together
-
-QScale GridOf(const Node& node) {
-  return {node.Float("y_scale", 1), static_cast<int32_t>(node.Int("y_zero_point", 0)),
-          OutputType(node) == DType::kInt8};
-}
 
 void Function(OpContext& ctx) {
   Require(ctx.in[0].dtype() == DType::kFloat32, "got ", Name(ctx.in[0].dtype()), ", needs float32");
@@ -65,32 +47,15 @@ void Softmax(OpContext& ctx) {
   Tensor x = ctx.Plain(0);
   Require(x.dtype() == DType::kFloat32 && x.rank() > 0, "got ", Name(x.dtype()), " ",
           ToString(x.shape()), ", needs rows of float32");
-  const Tensor mask = ctx.Has(1) ? ctx.Plain(1) : Tensor::Scalar(0.0f);
-  Require(mask.dtype() == DType::kFloat32, "the mask is ", Name(mask.dtype()), ", needs float32");
-  x = BroadcastWith(x, mask.shape(), ctx.threads);
-  const Shape& shape = x.shape();
-  const std::vector<vmath::Step> steps = StepsOf(ctx.node);
-  const QScale grid = GridOf(ctx.node);
-  Tensor y(OutputType(ctx.node), shape);
-  const float* from = x.data<float>();
-  const float* mask_data = mask.data<float>();
-  const auto n = static_cast<size_t>(shape.back());
-  const std::vector<int64_t> strides = BroadcastStrides(mask, shape);
+  const Tensor mask = ctx.Has(1) ? ctx.Plain(1) : Tensor();
+  if (mask.defined()) x = BroadcastWith(x, mask.shape(), ctx.threads);
+  const CodedSoftmax softmax(ctx.node, mask, x.shape());
+  Tensor y(OutputType(ctx.node), x.shape());
+  const auto n = static_cast<size_t>(x.shape().back());
   const size_t rows = n ? static_cast<size_t>(x.numel()) / n : 0;
-  ctx.threads.For(rows, std::max(kRows, 1 + kGrain / 4 / (n + 1)), [&](size_t begin, size_t end) {
-    std::vector<float> scores(kRows * n);
-    RowWalk mask_row(shape, strides, begin);
-    for (size_t first = begin; first < end; first += kRows) {
-      const size_t count = std::min(kRows, end - first);
-      const float* in = from + first * n;
-      if (!steps.empty()) vmath::RunSteps(steps, in, scores.data(), count * n), in = scores.data();
-      for (size_t r = 0; ctx.Has(1) && r < count; ++r, mask_row.Next())
-        BinaryRow(in + r * n, 1, mask_data + mask_row.offset(), strides.back(),
-                  scores.data() + r * n, static_cast<int64_t>(n),
-                  [](auto a, auto b) { return a + b; });
-      vmath::SoftmaxRows(ctx.Has(1) ? scores.data() : in, scores.data(), count, n);
-      Quantize(scores.data(), grid, static_cast<uint8_t*>(y.raw()) + first * n, count * n);
-    }
+  ctx.threads.For(rows, 1 + kGrain / 4 / (n + 1), [&](size_t begin, size_t end) {
+    softmax.Run(x.data<float>() + begin * n, begin, end - begin,
+                static_cast<uint8_t*>(y.raw()) + begin * n);
   });
   ctx.out[0] = std::move(y);
 }

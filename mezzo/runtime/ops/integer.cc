@@ -113,6 +113,7 @@ void RunQConv(const OpContext& ctx, const QConvArgs& args, const QConvWeights& w
 
 void AddInteger(OpTable& table) {
   AddIntegerConv(table);
+  AddIntegerAttention(table);
   AddIntegerMatMul(table);
   AddIntegerElementwise(table);
   AddIntegerPool(table);

@@ -6,8 +6,10 @@
 #include <string>
 #include <vector>
 
+#include "mezzo/base/cpu.h"
 #include "mezzo/kernels/qconv/qconv.h"
 #include "mezzo/kernels/qgemm/qgemm.h"
+#include "mezzo/kernels/qgemm/quads.h"
 #include "mezzo/runtime/op.h"
 
 namespace mezzo {
@@ -61,6 +63,18 @@ void RunQGemm(const OpContext& ctx, const QGemmArgs& args, const W& w, const QOu
   ctx.kernels == KernelSet::kReference ? QGemmRef(args, w, out) : QGemm(args, w, out, threads);
 }
 
+// f(b packed as it is fast to pack and to multiply with once): rows of b lie `row_stride` codes
+// apart, their columns side by side.
+template <class F>
+void WithPackedOnce(QCodes b, size_t depth, size_t cols, size_t row_stride,
+                    std::span<const int32_t> zeros, const F& f) {
+  if (CurrentIsa() >= Isa::kAvx512Vnni)
+    f(QQuads::Pack(b, depth, cols, row_stride, 1, zeros, depth));
+  else
+    f(QWeights::Pack(b, depth, cols, row_stride, 1, zeros));
+}
+
+void AddIntegerAttention(OpTable& table);
 void AddIntegerConv(OpTable& table);
 void AddIntegerMatMul(OpTable& table);
 void AddIntegerElementwise(OpTable& table);

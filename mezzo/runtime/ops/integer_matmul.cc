@@ -72,15 +72,15 @@ Packed PackB(const MatMulShape& s, QCodes b, std::span<const int32_t> zeros, Mor
   return Packed::Pack(b, s.depth, s.cols, row, col, zeros, more...);
 }
 
-// f(matrix of b, packed as it is fast to pack and to multiply with once).
+// f(matrix of b, packed).
 template <class F>
 void WithPackedB(const MatMulShape& s, QCodes b, size_t matrix, std::span<const int32_t> zeros,
                  const F& f) {
   b.data = static_cast<const uint8_t*>(b.data) + matrix * s.depth * s.cols;
-  if (CurrentIsa() >= Isa::kAvx512Vnni && !s.transpose_b)
-    f(PackB<QQuads>(s, b, zeros, s.depth));
-  else
+  if (s.transpose_b)
     f(PackB<QWeights>(s, b, zeros));
+  else
+    WithPackedOnce(b, s.depth, s.cols, s.cols, zeros, f);
 }
 
 struct Prepared {

@@ -125,7 +125,8 @@ void CopyStrided(const void* x, const Shape& shape, const std::vector<int64_t>& 
                  size_t item, const Threads& threads) {
   if (NumElements(shape) == 0) return;
   const std::vector<Dim> dims = Merge(shape, strides);
-  const bool transposed = dims.size() >= 2 && dims[dims.size() - 2].stride == 1;
+  const bool transposed =
+      dims.size() >= 2 && dims[dims.size() - 2].stride == 1 && dims.back().stride != 0;
   WithSize(item, [&]<class U>() {
     const auto* from = static_cast<const U*>(x);
     auto* to = static_cast<U*>(y);
