@@ -6,7 +6,8 @@
 DATA is what bench/prepare_int8_data.py made. Weights NF4 in groups of 64, activations INT8 (networks) or float (language
 models). Rows: codes to the nearest or error-corrected (GPTQ); no path, or one by a plain SVD (LoRC, arXiv 2303.08302), by
 the inputs' powers (L2QER, arXiv 2402.02446), by their whole second moments (EoRA's closed form, arXiv 2410.21271), then
-codes made again for what the path leaves (ours), then trained. The loss is the KL divergence to the float model, for
+codes made again for what the path leaves (ours), then trained; of the language model also what `plan` makes of the bytes that
+rank 8 takes: ranks by layer, and int8 rows where they are worth more. The loss is the KL divergence to the float model, for
 embeddings the error's share of the outputs' power.
 """
 
@@ -46,11 +47,14 @@ def rows(o):
     return [(*row, 0) for row in ROWS] + ([("ours, trained", False, HESSIAN, 1, o.train)] if o.train else [])
 
 
+def training_options(o, samples):
+    return ["--recovery-windows", samples, "--recovery-rate", o.rate, "--recovery-epochs", o.epochs] if samples else []
+
+
 def path_options(o, fit, alternations, samples):
     if not fit:
         return []
-    training = ["--recovery-windows", samples, "--recovery-rate", o.rate, "--recovery-epochs", o.epochs] if samples else []
-    return ["--recovery-rank", o.rank, "--recovery-fit", fit, "--alternations", alternations, *training]
+    return ["--recovery-rank", o.rank, "--recovery-fit", fit, "--alternations", alternations, *training_options(o, samples)]
 
 
 def show(name, bytes_, metric, loss, none, seconds):
@@ -90,17 +94,28 @@ def network(o, known):
 def language_model(o):
     head(o.language_model.name, "perplexity", "KL divergence")
     none = {}
-    for name, nearest, fit, alternations, windows in rows(o):
-        out = o.out / o.language_model.name
+    out = o.out / o.language_model.name
+
+    def row(name, nearest, options, before=0):
         shutil.rmtree(out, ignore_errors=True)
-        options = ["--scheme", "nf4", *path_options(o, fit, alternations, windows)]
-        options += ["--rtn"] if nearest else []
+        options = ["--scheme", "nf4", *options, *(["--rtn"] if nearest else [])]
         _, seconds = run([o.mezzo, "quantize", o.language_model, "--data", o.calibrate, "-o", out, *options])
         made, _ = run([o.mezzo, "evaluate", out, "--reference", o.language_model, "--data", o.text, "--windows", "12", "--json"])
         figures = json.loads(made)
         kl = figures["divergence"]["kl"]["value"]
-        show(name, sum(f.stat().st_size for f in out.glob("*.safetensors")), f"{figures['perplexity']['value']:.4g}", kl, none.get(nearest), seconds)
+        size = sum(f.stat().st_size for f in out.glob("*.safetensors"))
+        show(name, size, f"{figures['perplexity']['value']:.4g}", kl, none.get(nearest), before + seconds)
         none.setdefault(nearest, kl)
+        return size
+
+    for name, nearest, fit, alternations, windows in rows(o):
+        size = row(name, nearest, path_options(o, fit, alternations, windows))
+    plan = o.out / "plan.json"
+    budget = ["--recovery-ranks", "2,4,8,16", "--sensitivity-windows", "16", "--budget", f"size={size // 1000}kB"]
+    _, seconds = run([o.mezzo, "plan", o.language_model, "--data", o.calibrate, "-o", plan, "--scheme", "nf4", *budget])
+    row("ours, placed by plan", False, ["--plan", plan], seconds)
+    if o.train:
+        row("ours, placed by plan, trained", False, ["--plan", plan, *training_options(o, o.train)], seconds)
 
 
 def main():

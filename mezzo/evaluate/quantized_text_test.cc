@@ -133,6 +133,11 @@ TEST_P(LlmJobTest, AStoppedJobGoesOnToTheSameBytes) {
   LlmJob other = Job("int4");
   EXPECT_THROW(QuantizeLanguageModel(model, other, out("stopped")), UsageError);
   job.layer_done = {};
+  const fs::path config = path() / "config.json";  // the model is another one meanwhile
+  const auto written = fs::last_write_time(config);
+  fs::last_write_time(config, written + std::chrono::hours(1));
+  EXPECT_THROW(QuantizeLanguageModel(model, job, out("stopped")), UsageError);
+  fs::last_write_time(config, written);
   int64_t resumed = 0;
   job.resumed = [&](int64_t blocks) { resumed = blocks; };
   QuantizeLanguageModel(model, job, out("stopped"));

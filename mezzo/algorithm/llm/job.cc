@@ -83,6 +83,22 @@ class Writer {
     return Cat(hash);
   }
 
+  // The model's files by size and time: one that was mended in between is another model.
+  Json Files() const {
+    Json files = Json::object();
+    const auto add = [&](const fs::path& file) {
+      files[file.filename().string()] = {fs::file_size(file),
+                                         fs::last_write_time(file).time_since_epoch().count()};
+    };
+    if (!fs::is_directory(model_.path())) {
+      add(model_.path());
+      return files;
+    }
+    for (const fs::directory_entry& e : fs::directory_iterator(model_.path()))
+      if (e.is_regular_file()) add(e.path());
+    return files;
+  }
+
   // All that the result depends on.
   std::string Key() const {
     const TextTraining& t = job_.recovery.training;
@@ -90,6 +106,7 @@ class Writer {
     Json precisions = Json::object();
     for (const auto& [layer, p] : job_.precisions) precisions[layer] = Name(p);
     return Json{{"model", fs::weakly_canonical(model_.path()).string()},
+                {"files", Files()},
                 {"layers", model_.config().layers},
                 {"windows", job_.windows.size()},
                 {"tokens", Hash(job_.windows)},
