@@ -73,8 +73,7 @@ Times TimedRuns(const Options& o, const Session& session, const TensorMap& input
 BenchLayer Layer(const Node& node, const NodeWork& work, const LowerReport& lowered) {
   BenchLayer l;
   l.node = node.name, l.op = node.op_type;
-  const auto replaced =
-      node.outputs.empty() ? lowered.replaced.end() : lowered.replaced.find(node.outputs[0]);
+  const auto replaced = lowered.replaced.find(FirstOutput(node));
   if (replaced == lowered.replaced.end())
     l.replaces = {{node.name, node.op_type}};
   else

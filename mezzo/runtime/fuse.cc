@@ -136,6 +136,7 @@ void Fuse(Graph& graph, LowerReport* report) {
   FuseOffsets(graph, report);
   FuseSoftmax(graph, report);
   FuseAttention(graph, report);
+  FuseNormalization(graph, report);
   FuseFunctions(graph, report);
 }
 

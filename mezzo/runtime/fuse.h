@@ -24,6 +24,12 @@ void FuseOffsets(Graph& graph, LowerReport* report);
 //                            most; y_type, y_scale, y_zero_point: of codes, if it ends in them
 void FuseFunctions(Graph& graph, LowerReport* report);
 
+// An Add, the LayerNormalization of its rows and a QuantizeLinear of those become
+//   AddNormalize(a, b, scale, [bias])   LayerNormalization's attributes; y_type, y_scale,
+//                                       y_zero_point: of codes. Outputs: the rows, the sum and the
+//                                       codes, those that others read
+void FuseNormalization(Graph& graph, LowerReport* report);
+
 // A Softmax over rows and the QuantizeLinear behind it, with the Add of a mask and the Mul or Div
 // by a number before it, become
 //   Softmax(x, [mask])   kinds, a, b, constants, if there is a number; y_type, y_scale,

@@ -137,16 +137,18 @@ std::optional<size_t> FactorsOf(const Graph& graph, const Node* mul, const std::
   return fits ? std::optional(k) : std::nullopt;
 }
 
-// The QuantizeLinear to bytes that alone reads a value, with one scale.
+// Whether a node is a QuantizeLinear of a value to bytes, with one scale.
+bool QuantizesToBytes(const Graph& graph, const Node& q, const std::string& value) {
+  if (!q.Is("QuantizeLinear") || q.inputs[0] != value || !q.HasInput(2)) return false;
+  const Tensor *scale = graph.Initializer(q.inputs[1]), *zero = graph.Initializer(q.inputs[2]);
+  if (!scale || scale->numel() != 1 || scale->dtype() != DType::kFloat32 || !zero) return false;
+  return zero->dtype() == DType::kUInt8 || zero->dtype() == DType::kInt8;
+}
+
+// Such a node that alone reads the value.
 const Node* OnlyQuantize(const Graph& graph, const Uses& uses, const std::string& value) {
   const Node* reader = OnlyReader(graph, uses, value);
-  if (!reader) return nullptr;
-  const Node& q = *reader;
-  if (!q.Is("QuantizeLinear") || q.inputs[0] != value || !q.HasInput(2)) return nullptr;
-  const Tensor *scale = graph.Initializer(q.inputs[1]), *zero = graph.Initializer(q.inputs[2]);
-  if (!scale || scale->numel() != 1 || scale->dtype() != DType::kFloat32 || !zero) return nullptr;
-  const bool bytes = zero->dtype() == DType::kUInt8 || zero->dtype() == DType::kInt8;
-  return bytes ? &q : nullptr;
+  return reader && QuantizesToBytes(graph, *reader, value) ? reader : nullptr;
 }
 
 void WriteGrid(const Graph& graph, const Node& q, Node& made) {
@@ -205,6 +207,50 @@ void FuseSoftmax(Graph& graph, LowerReport* report) {
     const auto at = static_cast<size_t>(q - graph.nodes.data());
     gone.erase(at);
     graph.nodes[at] = std::move(made);
+  }
+  RemoveNodes(graph, gone);
+}
+
+void FuseNormalization(Graph& graph, LowerReport* report) {
+  const Uses uses(graph);
+  const auto row = [&](const Node& node, size_t i) {
+    const Tensor* t = graph.Initializer(node.inputs[i]);
+    return t && t->dtype() == DType::kFloat32 && t->rank() == 1 && t->numel() > 1;
+  };
+  std::set<size_t> gone;
+  for (Node& norm : graph.nodes) {
+    if (!norm.Is("LayerNormalization") || norm.outputs.size() != 1 || norm.Int("axis", -1) != -1 ||
+        !row(norm, 1) || (norm.HasInput(2) && !row(norm, 2)))
+      continue;
+    const auto producer = uses.producer.find(norm.inputs[0]);
+    if (producer == uses.producer.end() || !graph.nodes[producer->second].Is("Add")) continue;
+    Node& add = graph.nodes[producer->second];  // where all inputs are there
+    if (graph.Initializer(add.inputs[0]) || graph.Initializer(add.inputs[1])) continue;
+    const std::string sum = add.outputs[0], normal = norm.outputs[0];
+    const bool sum_read = uses.count(sum) > 1;
+    Node made;
+    made.op_type = "AddNormalize", made.domain = "mezzo", made.name = norm.name;
+    made.attributes = norm.attributes;
+    made.inputs = {add.inputs[0], add.inputs[1], norm.inputs[1]};
+    if (norm.HasInput(2)) made.inputs.push_back(norm.inputs[2]);
+    made.outputs = {normal, sum_read ? sum : ""};
+    std::vector<LowerReport::Source> sources{{norm.name, norm.op_type}, {add.name, add.op_type}};
+    gone.insert(static_cast<size_t>(&norm - graph.nodes.data()));
+    if (const auto readers = uses.consumers.find(normal); readers != uses.consumers.end())
+      for (const size_t i : readers->second) {
+        const Node& q = graph.nodes[i];
+        if (!QuantizesToBytes(graph, q, normal)) continue;
+        WriteGrid(graph, q, made);
+        made.outputs.push_back(q.outputs[0]);
+        if (uses.count(normal) == 1) made.outputs[0].clear();
+        sources.push_back({q.name, q.op_type});
+        gone.insert(i);
+        break;
+      }
+    if (report)
+      for (const std::string& y : made.outputs)
+        if (!y.empty()) report->replaced[y] = sources;
+    add = std::move(made);
   }
   RemoveNodes(graph, gone);
 }

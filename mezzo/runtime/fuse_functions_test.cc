@@ -48,11 +48,13 @@ void ExpectSameBits(const Graph& a, const Graph& b) {
   std::vector<float> x(150);
   for (float& v : x) v = normal(rng);
   const TensorMap inputs{{"x", Tensor::Of(x, {3, 50})}};
-  const Tensor ya = Session(a, {Threads(2)}).Run(inputs)[0];
-  const Tensor yb = Session(b, {Threads(2)}).Run(inputs)[0];
-  ASSERT_EQ(ya.dtype(), yb.dtype());
-  ASSERT_EQ(ya.shape(), yb.shape());
-  EXPECT_EQ(std::memcmp(ya.raw(), yb.raw(), ya.bytes()), 0);
+  const std::vector<Tensor> ya = Session(a, {Threads(2)}).Run(inputs);
+  const std::vector<Tensor> yb = Session(b, {Threads(2)}).Run(inputs);
+  for (size_t i = 0; i < ya.size(); ++i) {
+    ASSERT_EQ(ya[i].dtype(), yb.at(i).dtype());
+    ASSERT_EQ(ya[i].shape(), yb[i].shape());
+    EXPECT_EQ(std::memcmp(ya[i].raw(), yb[i].raw(), ya[i].bytes()), 0);
+  }
 }
 
 const std::vector<Line> kGelu = {{"Div", {"x", "root"}, "a"},
@@ -169,6 +171,43 @@ TEST(FuseSoftmax, TakesInScaleMaskAndQuantizeLinear) {
     EXPECT_EQ(fused.nodes.size(), i == 4 ? 2u : 1u);
     EXPECT_EQ(fused.nodes.back().domain, "mezzo");
     EXPECT_EQ(report.replaced.at("y").size(), graphs[i].size() - (i == 4));
+    ExpectSameBits(graph, fused);
+  }
+}
+
+TEST(FuseNormalization, TakesInTheSumAndTheCodes) {
+  const Line half = {"Mul", {"x", "half"}, "a"}, add = {"Add", {"x", "a"}, "sum"};
+  const Line norm = {"LayerNormalization", {"sum", "many", "shift"}, "n"};
+  const Line quantize = {"QuantizeLinear", {"n", "step", "zero"}, "y"};
+  const std::vector<Line> rest = {add, norm, quantize};
+  struct {
+    std::vector<Line> first, rest;
+    std::vector<const char*> outputs;
+    size_t nodes;  // that are left
+  } const cases[] = {{{half}, rest, {"y"}, 2},
+                     {{half}, rest, {"n", "y"}, 2},
+                     {{half}, rest, {"y", "sum", "n"}, 2},
+                     {{half}, {add, norm}, {"n"}, 2},
+                     {{half}, {add, {"LayerNormalization", {"sum", "many"}, "n"}}, {"n"}, 2},
+                     {{{"ReduceMax", {"x", "last"}, "a"}}, rest, {"n", "y"}, 2},  // a column
+                     {{{"ReduceMax", {"x", "all"}, "a"}}, rest, {"n", "y"}, 2},   // a number
+                     {{{"Gather", {"x", "index"}, "a"}}, rest, {"n", "y"}, 2},    // a row
+                     {{}, {{"Add", {"x", "many"}, "sum"}, norm, quantize}, {"y"}, 3}};
+  for (size_t i = 0; i < std::size(cases); ++i) {
+    SCOPED_TRACE(i);
+    std::vector<Line> lines = cases[i].first;
+    lines.insert(lines.end(), cases[i].rest.begin(), cases[i].rest.end());
+    Graph graph = GraphOf(lines);
+    graph.initializers["shift"] = Tensor::Vector(std::vector<float>(50, -0.5f));
+    graph.initializers["last"] = Tensor::Vector<int64_t>({1});
+    graph.initializers["all"] = Tensor::Vector<int64_t>({0, 1});
+    graph.initializers["index"] = Tensor::Scalar<int64_t>(1);
+    graph.outputs.clear();
+    for (const char* name : cases[i].outputs) graph.outputs.emplace_back().name = name;
+    Graph fused = graph;
+    LowerReport report;
+    FuseNormalization(fused, &report);
+    EXPECT_EQ(fused.nodes.size(), cases[i].nodes);
     ExpectSameBits(graph, fused);
   }
 }

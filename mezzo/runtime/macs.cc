@@ -83,6 +83,12 @@ int64_t NodeBytes(const Node& node, const Values& values) {
 
 }  // namespace
 
+std::string FirstOutput(const Node& node) {
+  const auto first = std::find_if(node.outputs.begin(), node.outputs.end(),
+                                  [](const std::string& name) { return !name.empty(); });
+  return first == node.outputs.end() ? "" : *first;
+}
+
 std::vector<NodeWork> MeasureWork(const Graph& graph, const Session& session,
                                   const TensorMap& inputs) {
   Values values;
@@ -93,7 +99,7 @@ std::vector<NodeWork> MeasureWork(const Graph& graph, const Session& session,
   });
   std::vector<NodeWork> work;
   for (const Node& node : graph.nodes) {
-    const Seen& y = values[node.outputs.empty() ? "" : node.outputs[0]];
+    const Seen& y = values[FirstOutput(node)];
     work.push_back({NodeMacs(node, values), NodeBytes(node, values), y.dtype, y.shape});
   }
   return work;

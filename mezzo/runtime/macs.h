@@ -21,6 +21,9 @@ struct NodeWork {
   Shape shape;
 };
 
+// The first output that has a name; empty if there is none.
+std::string FirstOutput(const Node& node);
+
 // In the order of graph.nodes, for one run on these inputs. Nodes of subgraphs are not counted.
 std::vector<NodeWork> MeasureWork(const Graph& graph, const Session& session,
                                   const TensorMap& inputs);

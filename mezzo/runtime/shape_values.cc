@@ -29,8 +29,8 @@ const std::map<std::string, size_t>& ShapeOperands() {
         "Conv MaxPool AveragePool GlobalAveragePool QuantizeLinear DequantizeLinear");
     for (std::string op; of_shapes >> op;) m[op] = kNone;
     for (const char* ours :
-         {"Function", "Softmax", "Attention", "QAdd", "QMul", "QConv", "QMatMul", "QLut",
-          "QMaxPool", "QAveragePool", "QGlobalAveragePool", "QuantizeRows"})
+         {"Function", "Softmax", "Attention", "AddNormalize", "QAdd", "QMul", "QConv", "QMatMul",
+          "QLut", "QMaxPool", "QAveragePool", "QGlobalAveragePool", "QuantizeRows"})
       m[std::string("mezzo:") + ours] = kNone;
     return m;
   }();

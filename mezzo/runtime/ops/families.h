@@ -9,7 +9,8 @@ namespace mezzo {
 #define MEZZO_OP_FAMILIES(X)                                                                 \
   X(Elementwise) X(Activation) X(Reduce) X(Logic) X(CastOps) X(ShapeOps) X(Index) X(Matmul)  \
   X(Conv) X(Pool) X(Norm) X(Softmax) X(Resize) X(Recurrent) X(Control) X(Attention)          \
-  X(Quantize) X(QuantizeRows) X(Sort) X(Generate) X(Einsum) X(Integer) X(Function) X(Cim)
+  X(Quantize) X(QuantizeRows) X(Sort) X(Generate) X(Einsum) X(Integer) X(Function) X(Cim)   \
+  X(AddNormalize)
 // clang-format on
 
 #define X(Family) void Add##Family(OpTable& table);
