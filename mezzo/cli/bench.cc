@@ -129,7 +129,6 @@ BenchReport Measure(const Options& o) {
 
 void Run(const Options& o) {
   if (LanguageModel::Recognizes(o.model)) {
-    Require(!o.by_layer(), o.model, ": --layers and --report are for networks");
     return BenchText(o.text(), o.json);
   }
   const BenchReport r = Measure(o);
@@ -158,25 +157,29 @@ void AddBench(CLI::App& app) {
   cmd->add_option("--shape", o->shapes,
                   "NAME=1,3,224,224 for inputs with unknown dimensions (default: 1 each)");
   o->threads.Add(*cmd);
-  cmd->add_option("--seconds", o->seconds, "Networks: run for so long instead");
+  cmd->add_option("--seconds", o->seconds, "Run for so long instead");
   cmd->add_option("--runs", o->runs, "Timed runs (default: 30; language models 5)")
       ->check(CLI::Range(1, 1000000));
-  cmd->add_option("--prompt", o->prompt, "Language models: tokens read at once")
+  cmd->add_option("--prompt", o->prompt, "Tokens read at once")
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
-  cmd->add_option("--tokens", o->tokens, "Language models: tokens made one by one")
+  cmd->add_option("--tokens", o->tokens, "Tokens made one by one")
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
-  cmd->add_option("--depth", o->depth, "Language models: positions before the tokens made")
+  cmd->add_option("--depth", o->depth, "Positions before the tokens made")
       ->capture_default_str()
       ->check(CLI::NonNegativeNumber);
   AddKvOption(*cmd, o->kv);
-  cmd->add_flag("--layers", o->layers,
-                "Networks: time, work and share of the machine's peak of each node");
+  cmd->add_flag("--layers", o->layers, "Time, work and share of the machine's peak of each node");
   cmd->add_option("--report", o->report, "The same as one HTML page; its JSON goes beside it");
   cmd->add_flag("--reference", o->reference, "The plain loops instead of the fast kernels");
   cmd->add_flag("--json", o->json);
-  cmd->callback([o] { Run(*o); });
+  PutInGroup(*cmd, kForNetworks, {"--shape", "--seconds", "--layers", "--report", "--reference"});
+  PutInGroup(*cmd, kForTexts, {"--prompt", "--tokens", "--depth"});
+  cmd->callback([o, cmd] {
+    RefuseOtherKind(*cmd, LanguageModel::Recognizes(o->model), o->model);
+    Run(*o);
+  });
 }
 
 }  // namespace mezzo

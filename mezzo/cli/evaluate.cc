@@ -62,13 +62,16 @@ void AddEvaluate(CLI::App& app) {
   cmd->add_option("--reference", o->reference, "The float model, for agreement, sqnr and kl");
   cmd->add_option("--samples", o->samples, "Use so many, drawn by --seed (0: all)")
       ->capture_default_str();
-  cmd->add_option("--context", o->context, "Language models: tokens of a window")
-      ->capture_default_str();
-  cmd->add_option("--windows", o->windows, "Language models: use the first so many (0: all)")
-      ->capture_default_str();
+  cmd->add_option("--context", o->context, "Tokens of a window")->capture_default_str();
+  cmd->add_option("--windows", o->windows, "Use the first so many (0: all)")->capture_default_str();
   AddKvOption(*cmd, o->kv);
   cmd->add_flag("--json", o->json);
-  cmd->callback([o] { Run(*o); });
+  PutInGroup(*cmd, kForNetworks, {"--samples"});
+  PutInGroup(*cmd, kForTexts, {"--context", "--windows"});
+  cmd->callback([o, cmd] {
+    RefuseOtherKind(*cmd, LanguageModel::Recognizes(o->model), o->model);
+    Run(*o);
+  });
 }
 
 }  // namespace mezzo

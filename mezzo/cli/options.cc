@@ -25,6 +25,9 @@ void DataOptions::Add(CLI::App& app, bool required) {
       ->capture_default_str();
   app.add_option("--border", border, "psnr: pixels left out at each side")->capture_default_str();
   app.add_option("--seed", seed, "Draws the samples")->capture_default_str();
+  PutInGroup(app, kForNetworks,
+             {"--preprocess", "--task", "--metric-command", "--lower-is-better", "--output-index",
+              "--border"});
 }
 
 std::unique_ptr<Dataset> DataOptions::Open(const Graph& graph) const {
@@ -61,11 +64,24 @@ void ThreadOptions::Add(CLI::App& app) {
   app.add_option("--threads", threads, "0: every core")->capture_default_str();
 }
 
+void PutInGroup(CLI::App& cmd, const char* group, std::initializer_list<const char*> names) {
+  for (const char* name : names) cmd.get_option(name)->group(group);
+}
+
+void RefuseOtherKind(const CLI::App& cmd, bool language_model, const std::string& model) {
+  const char* const other = language_model ? kForNetworks : kForTexts;
+  for (const CLI::Option* option : cmd.get_options())
+    Require(option->count() == 0 || option->get_group() != other, option->get_name(), " is for ",
+            language_model ? "networks" : "language models", "; ", model, " is a ",
+            language_model ? "language model" : "network");
+}
+
 void AddKvOption(CLI::App& app, std::string& kv) {
   app.add_option("--kv", kv,
-                 "Language models: keep keys and values in float, int16, int8 or fp8 (auto: int16 "
+                 "Keep keys and values in float, int16, int8 or fp8 (auto: int16 "
                  "if the model is quantized)")
-      ->capture_default_str();
+      ->capture_default_str()
+      ->group(kForTexts);
 }
 
 RunnableModel LoadRunnable(const std::string& path, bool fuse) {

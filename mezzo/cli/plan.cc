@@ -19,40 +19,37 @@ struct Options {
 };
 
 void AddNetwork(CLI::App& cmd, PlanNetworkOptions& o) {
-  cmd.add_option("--samples", o.samples, "Networks: calibration samples (0: half, at most 512)")
+  cmd.add_option("--samples", o.samples, "Calibration samples (0: half, at most 512)")
       ->capture_default_str();
-  cmd.add_option("--evaluation-samples", o.evaluation_samples,
-                 "Networks: held-out samples (0: all others)")
+  cmd.add_option("--evaluation-samples", o.evaluation_samples, "Held-out samples (0: all others)")
       ->capture_default_str();
   cmd.add_option("--sensitivity-samples", o.sensitivity_samples,
-                 "Networks: backward passes that sensitivity is measured by")
+                 "Backward passes that sensitivity is measured by")
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
   cmd.add_option("--targets", o.targets,
-                 "Networks: what the loss is taken against, the float model's own predictions or "
+                 "What the loss is taken against, the float model's own predictions or "
                  "labels")
       ->check(CLI::IsMember({"predictions", "labels"}))
       ->capture_default_str();
   cmd.add_option("--formats", o.formats,
-                 "Networks: what weights may be besides float32 and int8, as int4,nf4/32 (default: "
+                 "What weights may be besides float32 and int8, as int4,nf4/32 (default: "
                  "all)");
   cmd.add_option("--validate", o.validate,
-                 "Networks: check the rankings by quantizing each layer alone, on so many samples")
+                 "Check the rankings by quantizing each layer alone, on so many samples")
       ->capture_default_str();
-  cmd.add_flag("--no-tuning", o.no_tuning,
-               "Networks: leave scales and biases as they are after the choice");
+  cmd.add_flag("--no-tuning", o.no_tuning, "Leave scales and biases as they are after the choice");
 }
 
 void AddText(CLI::App& cmd, PlanTextOptions& o) {
-  cmd.add_option("--sensitivity-windows", o.windows,
-                 "Language models: windows that sensitivity is measured on")
+  cmd.add_option("--sensitivity-windows", o.windows, "Windows that sensitivity is measured on")
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
-  cmd.add_option("--probes", o.probes, "Language models: probes a window")
+  cmd.add_option("--probes", o.probes, "Probes a window")
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
   cmd.add_option("--evaluation-windows", o.evaluation_windows,
-                 "Language models: windows behind the calibration's to measure on")
+                 "Windows behind the calibration's to measure on")
       ->capture_default_str();
   cmd.add_option("--recovery-ranks", o.ranks,
                  "Ranks of recovery paths that layers in four bits may have, of networks those of "
@@ -89,7 +86,7 @@ void AddPlan(CLI::App& app) {
                   "Measure this many sizes of the whole range, by each ranking")
       ->capture_default_str();
   cmd->add_option("--refine", p.refine,
-                  "Networks: rounds of measuring what each layer costs in its place, and choosing "
+                  "Rounds of measuring what each layer costs in its place, and choosing "
                   "again")
       ->capture_default_str();
   cmd->add_option("--report", p.report, "One HTML page; its JSON goes beside it");
@@ -98,7 +95,12 @@ void AddPlan(CLI::App& app) {
   AddText(*cmd, o->text);
   o->llm.Add(*cmd);
   o->llm.scheme = "w4a8-int8";
-  cmd->callback([o] {
+  PutInGroup(*cmd, kForNetworks,
+             {"--samples", "--evaluation-samples", "--sensitivity-samples", "--targets",
+              "--formats", "--validate", "--no-tuning", "--refine"});
+  PutInGroup(*cmd, kForTexts, {"--sensitivity-windows", "--probes", "--evaluation-windows"});
+  cmd->callback([o, cmd] {
+    RefuseOtherKind(*cmd, LanguageModel::Recognizes(o->planner.model), o->planner.model);
     o->text.data = o->network.data.data;
     o->text.seed = o->network.data.seed;
     o->text.threads = o->network.threads = o->threads.threads;

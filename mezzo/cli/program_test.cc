@@ -313,6 +313,21 @@ TEST_F(Program, RefusesWithStatusAndCulprit) {
             "mezzo: /nonexistent/model.onnx: cannot be opened: No such file or directory\n");
 }
 
+TEST_F(Program, RefusesOptionsOfTheOtherKindOfModel) {
+  EXPECT_EQ(Run(Quantize({"--rtn"})), 1);
+  EXPECT_EQ(ReadFile(err_),
+            "mezzo: --rtn is for language models; " + model_.string() + " is a network\n");
+  EXPECT_EQ(Run({"evaluate", model_.string(), "--data", data_.string(), "--windows", "3"}), 1);
+  EXPECT_EQ(Run({"bench", model_.string(), "--kv", "int8"}), 1);
+  const fs::path text = temporary_ / "tiny";
+  TinyModel::WriteLlama(text, nlohmann::json::object());
+  EXPECT_EQ(Run({"bench", text.string(), "--layers"}), 1);
+  EXPECT_NE(ReadFile(err_).find("--layers is for networks"), std::string::npos) << ReadFile(err_);
+  EXPECT_EQ(Run({"plan", text.string(), "--data", data_.string(), "-o", "p.json", "--budget",
+                 "size=90%", "--no-tuning"}),
+            1);
+}
+
 TEST_F(Program, SaysWhatLabelsLeaveOut) {
   Model model;
   model.opset = 21;
@@ -386,6 +401,15 @@ TEST_F(Program, ConvertWritesALanguageModel) {
   EXPECT_EQ(Run({"convert", model.string(), out.string(), "--json"}), 0) << ReadFile(err_);
   EXPECT_EQ(nlohmann::json::parse(ReadFile(out_)).at("format"), "gguf");
   EXPECT_TRUE(fs::exists(out));
+
+  const fs::path text_file = temporary_ / "text.txt", folder = temporary_ / "tiny-w4a8";
+  WriteFile(text_file, std::string(64, 'a'));
+  EXPECT_EQ(Run({"quantize", model.string(), "-o", folder.string(), "--data", text_file.string(),
+                 "--context", "16", "--windows", "2", "--group-size", "16", "--json"}),
+            0)
+      << ReadFile(err_);
+  EXPECT_FALSE(nlohmann::json::parse(ReadFile(out_)).at("layers").empty());
+  EXPECT_NE(ReadFile(err_).find("wrote"), std::string::npos);
 
   // The same text whatever the threads, as drawn by the seed.
   const auto made = [&](const fs::path& from, const std::vector<std::string>& options) {

@@ -308,16 +308,24 @@ void AddQuantize(CLI::App& app) {
   cmd->add_flag("--no-error-correction", o->no_error_correction, "Round weights to the nearest");
   cmd->add_flag("--no-bias-correction", o->no_bias_correction);
   o->llm.Add(*cmd);
-  cmd->add_flag("--json", o->json, "What was done, as JSON; the steps go to standard error");
+  cmd->add_flag(
+      "--json", o->json,
+      "What was done (of language models the Plan), as JSON; the steps go to standard error");
+  PutInGroup(*cmd, kForNetworks,
+             {"--report", "--calibration", "--activations", "--weights", "--tables", "--tolerance",
+              "--samples", "--evaluation-samples", "--exclude", "--full-range-weights",
+              "--no-refine", "--no-equalization", "--no-error-correction", "--no-bias-correction"});
   cmd->callback([o, cmd] {
     if (cmd->count("--group-size")) o->group_size = o->llm.group;
     const std::string& scheme = o->llm.scheme;
     const bool for_all = scheme == "nf4" || scheme == "int4" || scheme == "int8";
     Require(!for_all || !cmd->count("--weights"), "--scheme ", scheme,
             " and --weights exclude each other");
-    if (LanguageModel::Recognizes(o->model))
+    const bool text = LanguageModel::Recognizes(o->model);
+    RefuseOtherKind(*cmd, text, o->model);
+    if (text)
       return QuantizeText(o->llm, o->model, o->output, o->data.data, o->plan, o->threads.threads,
-                          o->memory.empty() ? 0 : ParseBytes("--memory", o->memory));
+                          o->memory.empty() ? 0 : ParseBytes("--memory", o->memory), o->json);
     Require(for_all || !cmd->count("--scheme"), "--scheme ", scheme,
             " is for language models; networks take nf4, int4 or int8");
     Run(*o);

@@ -70,33 +70,28 @@ void LlmQuantizeOptions::Add(CLI::App& app) {
                  "Language models: w4a8-fp8, w4a8-int8 or w4a16. All: nf4 or int4, weights in "
                  "groups of 64. Networks: int8")
       ->capture_default_str();
-  app.add_option("--codes", codes,
-                 "Language models: what four bits stand for: " + CodebookNames() +
-                     " (default: nf4i for w4a8-int8, else nf4)");
-  app.add_option("--fp8", fp8, "Language models: what w4a8-fp8 rounds weights to: e4m3fn, e4m3fnuz")
+  app.add_option(
+      "--codes", codes,
+      "What four bits stand for: " + CodebookNames() + " (default: nf4i for w4a8-int8, else nf4)");
+  app.add_option("--fp8", fp8, "What w4a8-fp8 rounds weights to: e4m3fn, e4m3fnuz")
       ->capture_default_str();
-  app.add_flag("--float-head", float_head,
-               "Language models: embedding and head as they are, not in int8");
-  app.add_flag("--rotate", rotate,
-               "Language models: in a rotated basis, in which no channel is larger than others");
+  app.add_flag("--float-head", float_head, "Embedding and head as they are, not in int8");
+  app.add_flag("--rotate", rotate, "In a rotated basis, in which no channel is larger than others");
   app.add_option(
       "--group-size", group,
       "Inputs that share a scale (language models; default 64) or a step of their "
       "channel's scale (ONNX networks with --weights of fewer than 8 bits; default: none)");
   app.add_option("--activation-group", activation_group,
-                 "Language models: channels of an activation that share a scale (0: all; default: "
+                 "Channels of an activation that share a scale (0: all; default: "
                  "--group-size for int8, all for fp8)");
-  app.add_option("--context", context, "Language models: tokens of a calibration window")
-      ->capture_default_str();
-  app.add_option("--windows", windows, "Language models: calibration windows")
-      ->capture_default_str();
-  app.add_option("--damping", damping, "Language models: of the Hessians' diagonals")
-      ->capture_default_str();
-  app.add_flag("--zero-points", zero_points, "Language models: asymmetric int4 codes");
+  app.add_option("--context", context, "Tokens of a calibration window")->capture_default_str();
+  app.add_option("--windows", windows, "Calibration windows")->capture_default_str();
+  app.add_option("--damping", damping, "Of the Hessians' diagonals")->capture_default_str();
+  app.add_flag("--zero-points", zero_points, "Asymmetric int4 codes");
   app.add_flag("--double-quant", double_quant,
-               "Language models: scales of groups in 8 bits, beside one for the layer");
-  app.add_flag("--no-reorder", no_reorder, "Language models: columns in the order they have");
-  app.add_flag("--no-scale-search", no_search, "Language models: scales from the largest weights");
+               "Scales of groups in 8 bits, beside one for the layer");
+  app.add_flag("--no-reorder", no_reorder, "Columns in the order they have");
+  app.add_flag("--no-scale-search", no_search, "Scales from the largest weights");
   app.add_option("--recovery-rank", recovery_rank,
                  "Rank of a path in bfloat16 beside each layer (0: none)")
       ->capture_default_str();
@@ -118,7 +113,11 @@ void LlmQuantizeOptions::Add(CLI::App& app) {
   app.add_option("--recovery-rate", recovery_rate,
                  "Step of the training, relative to the size of the matrices")
       ->capture_default_str();
-  app.add_flag("--rtn", rtn, "Language models: round to nearest, without error correction");
+  app.add_flag("--rtn", rtn, "Round to nearest, without error correction");
+  PutInGroup(app, kForTexts,
+             {"--codes", "--fp8", "--float-head", "--rotate", "--activation-group", "--context",
+              "--windows", "--damping", "--zero-points", "--double-quant", "--no-reorder",
+              "--no-scale-search", "--rtn"});
 }
 
 namespace {
@@ -159,7 +158,8 @@ void SetWindows(const LlmQuantizeOptions& o, const Tokenizer& tokenizer, const s
 
 void QuantizeText(const LlmQuantizeOptions& o, const std::string& path, const std::string& output,
                   const std::string& data, const std::string& plan_path, size_t threads,
-                  double memory_limit) {
+                  double memory_limit, bool json) {
+  FILE* const steps = json ? stderr : stdout;
   Require(!data.empty(), "--data is required: a text to calibrate on");
   std::optional<LlmPlan> plan;
   if (!plan_path.empty()) plan = ReadLlmPlan(plan_path);
@@ -175,26 +175,26 @@ void QuantizeText(const LlmQuantizeOptions& o, const std::string& path, const st
   }
   SetWindows(o, tokenizer, ReadFile(data), job);
   const double estimate = EstimateMemory(model, job);
-  std::printf("%s, %zu windows of %zu tokens; memory: at most about %s\n",
-              model.config().architecture.c_str(), job.windows.size(), o.context,
-              Bytes(estimate).c_str());
+  std::fprintf(steps, "%s, %zu windows of %zu tokens; memory: at most about %s\n",
+               model.config().architecture.c_str(), job.windows.size(), o.context,
+               Bytes(estimate).c_str());
   Require(memory_limit == 0 || estimate <= memory_limit, "--memory: about ", Bytes(estimate),
           " are needed; fewer --windows need less");
-  std::fflush(stdout);
+  std::fflush(steps);
   const auto blocks = static_cast<size_t>(model.config().layers);
   const size_t per_block = LinearLayers(model.Block(0)).size();
   Progress progress("quantizing", blocks * per_block);
   job.layer_done = [&](const LayerOutcome&) { progress.Step(); };
   job.resumed = [&](int64_t done) {
-    std::printf("going on after %lld blocks\n", static_cast<long long>(done));
+    std::fprintf(steps, "going on after %lld blocks\n", static_cast<long long>(done));
     progress.Step(static_cast<size_t>(done) * per_block);
   };
   TextTraining& training = job.recovery.training;
   Progress trained("training paths", training.windows.size() * training.epochs);
   training.step = [&] { trained.Step(); };
-  training.epoch_done = [](size_t epoch, double loss) {
-    std::printf("paths %s: KL divergence of held-out windows %.4f\n",
-                epoch ? Cat("after epoch ", epoch).c_str() : "untrained", loss);
+  training.epoch_done = [&](size_t epoch, double loss) {
+    std::fprintf(steps, "paths %s: KL divergence of held-out windows %.4f\n",
+                 epoch ? Cat("after epoch ", epoch).c_str() : "untrained", loss);
   };
   const auto layers = QuantizeLanguageModel(model, job, output);
   double worst = 0, sum = 0;
@@ -203,13 +203,14 @@ void QuantizeText(const LlmQuantizeOptions& o, const std::string& path, const st
     sum += l.error;
     if (l.error >= worst) worst = l.error, at = &l;
   }
-  std::printf("%zu layers, noise of their outputs %.2f%% on average, at most %.2f%% (%s)\n",
-              layers.size(), 100 * sum / static_cast<double>(layers.size()), 100 * worst,
-              at->name.c_str());
+  std::fprintf(steps, "%zu layers, noise of their outputs %.2f%% on average, at most %.2f%% (%s)\n",
+               layers.size(), 100 * sum / static_cast<double>(layers.size()), 100 * worst,
+               at->name.c_str());
   const GroupFormat& format = job.stored.format;
-  std::printf("%s codes of %.4g bits a weight\n", std::string(format.codes->name).c_str(),
-              format.BitsPerWeight());
-  std::printf("wrote %s\n", output.c_str());
+  std::fprintf(steps, "%s codes of %.4g bits a weight\n", std::string(format.codes->name).c_str(),
+               format.BitsPerWeight());
+  std::fprintf(steps, "wrote %s\n", output.c_str());
+  if (json) std::printf("%s\n", ReadFile(std::filesystem::path(output) / "plan.json").c_str());
 }
 
 }  // namespace mezzo

@@ -33,9 +33,10 @@ LanguageModel OpenToQuantize(const std::string& path, bool rotate);
 LlmJob JobOf(const LlmQuantizeOptions& o, const LlmQuantization& stored);
 
 // Writes the folder `output`, from the text file `data`; `plan`, if not empty, is a Plan's
-// file, which says the formats and each layer's precision.
+// file, which says the formats and each layer's precision. `json`: the Plan goes to standard
+// output, the steps to standard error.
 void QuantizeText(const LlmQuantizeOptions& o, const std::string& model, const std::string& output,
                   const std::string& data, const std::string& plan, size_t threads,
-                  double memory_limit);
+                  double memory_limit, bool json);
 
 }  // namespace mezzo
