@@ -156,7 +156,9 @@ Job Elements(size_t n, size_t operands, F f) {
 }
 
 Job FourBits(int64_t tokens, int64_t depth, int64_t rows, bool floats) {
-  GroupCodes codes{{}, rows, depth, 1, Random<uint8_t>(static_cast<size_t>(rows * depth)), {}, {}};
+  GroupCodes codes;
+  codes.rows = rows, codes.cols = depth;
+  codes.codes = Random<uint8_t>(static_cast<size_t>(rows * depth));
   for (uint8_t& code : codes.codes) code &= 15;
   codes.scales.assign(static_cast<size_t>(rows * codes.groups()), 0.03125f);
   const PackedGroups w(codes);

@@ -147,23 +147,14 @@ struct Lines {
 
   // In the order of vmath.h's SumOf: that of every 16th element in a double of its own.
   struct Sum {
-    typedef float Eight __attribute__((vector_size(32)));
-    typedef double Doubles __attribute__((vector_size(64)));
-    Doubles low = {}, high = {};
+    using Doubles = decltype(DoublesAt(nullptr, V{}));
+    static constexpr size_t kWide = sizeof(V) / sizeof(double), kParts = 16 / kWide;
+    Doubles parts[kParts] = {};
 
-    [[gnu::always_inline]] static Doubles Wide(const float* eight) {
-#if defined(__AVX512F__)  // g++ 12 would make eight instructions of it
-      return _mm512_cvtps_pd(_mm256_loadu_ps(eight));
-#else
-      Eight v;
-      __builtin_memcpy(&v, eight, sizeof(v));
-      return __builtin_convertvector(v, Doubles);
-#endif
-    }
     template <class F>
     void Add(const float* sixteen, const F& f) {
-      low += f(Wide(sixteen));
-      high += f(Wide(sixteen + 8));
+#pragma GCC unroll 4
+      for (size_t i = 0; i < kParts; ++i) parts[i] += f(DoublesAt(sixteen + i * kWide, V{}));
     }
     void Add(const float* sixteen) {
       Add(sixteen, [](Doubles v) { return v; });
@@ -179,7 +170,9 @@ struct Lines {
       Add(tail, f);
     }
     double Total() const {
-      const Doubles s = low + high;
+      double all[16], s[8];
+      __builtin_memcpy(all, parts, sizeof(all));
+      for (size_t i = 0; i < 8; ++i) s[i] = all[i] + all[i + 8];
       return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
     }
   };

@@ -138,6 +138,15 @@ inline F16 Whole(F16 x) {
 inline F16 Scaled(F16 x, F16 n) { return _mm512_scalef_ps(x, n); }
 #endif
 
+// As many floats as a vector of V's size has doubles. g++ 12 makes many instructions of a
+// conversion of its own vectors.
+typedef double D4 __attribute__((vector_size(32)));
+inline D4 DoublesAt(const float* x, F8) { return _mm256_cvtps_pd(_mm_loadu_ps(x)); }
+#if defined(__AVX512F__)
+typedef double D8 __attribute__((vector_size(64)));
+inline D8 DoublesAt(const float* x, F16) { return _mm512_cvtps_pd(_mm256_loadu_ps(x)); }
+#endif
+
 // Whether a lane of a comparison holds.
 inline bool AnyLane(IntegersOf<F8> x) { return _mm256_movemask_ps((__m256)x) != 0; }
 #if defined(__AVX512F__)

@@ -117,7 +117,6 @@ inline float LargestMagnitude(const float* x, size_t n) {
 template <class F>
 inline double SumOf(const float* x, size_t n, const F& f) {
   typedef float F4 __attribute__((vector_size(16)));
-  typedef double D4 __attribute__((vector_size(32)));
   D4 sum[4] = {};  // of every 16th element
   const auto add = [&](const float* sixteen) {
 #pragma GCC unroll 4
