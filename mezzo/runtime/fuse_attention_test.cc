@@ -89,7 +89,7 @@ void ExpectSameBits(const Graph& before, const Graph& after, const TensorMap& in
   for (const Isa isa : SupportedIsas()) {
     const ScopedIsa scoped(isa);
     for (const KernelSet kernels : {KernelSet::kFast, KernelSet::kReference}) {
-      const Tensor got = Session(after, {Threads(2), kernels}).Run(inputs)[0];
+      const Tensor got = Session(after, {Threads(3), kernels}).Run(inputs)[0];
       ASSERT_EQ(got.dtype(), want.dtype());
       ASSERT_EQ(got.shape(), want.shape());
       EXPECT_EQ(std::memcmp(got.raw(), want.raw(), want.bytes()), 0) << Name(isa);

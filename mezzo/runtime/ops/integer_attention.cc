@@ -99,9 +99,14 @@ class AttentionOp {
     const auto row_stride = static_cast<size_t>(own[own.size() - 2]);
     own[own.size() - 2] = 0;  // a row in this walk is a matrix
     own.back() = 0, shape[shape.size() - 2] = 1;
-    ctx_.threads.Each(static_cast<size_t>(NumElements(batch_)), [&](size_t i, size_t) {
-      const int64_t at = RowWalk(shape, own, i).offset();
-      Head(i, static_cast<char*>(y.raw()) + at * static_cast<int64_t>(second_.out.ElementSize()),
+    const auto heads = static_cast<size_t>(NumElements(batch_));
+    // fewer heads than threads are cut by rows
+    const size_t cuts = std::min(DivideUp(ctx_.threads.count(), heads), static_cast<size_t>(rows_));
+    ctx_.threads.Each(heads * cuts, [&](size_t i, size_t) {
+      const size_t head = i / cuts, cut = i % cuts, rows = static_cast<size_t>(rows_);
+      const int64_t at = RowWalk(shape, own, head).offset();
+      Head(head, rows * cut / cuts, rows * (cut + 1) / cuts,
+           static_cast<char*>(y.raw()) + at * static_cast<int64_t>(second_.out.ElementSize()),
            row_stride);
     });
     return y;
@@ -120,8 +125,8 @@ class AttentionOp {
     return mask_.defined() ? BroadcastShape(own, mask_.shape()) : own;
   }
 
-  // The head-th of all, rows of y `y_stride` elements apart.
-  void Head(size_t head, char* y, size_t y_stride) const {
+  // Rows [begin, end) of the head-th matrix y, `y_stride` elements apart.
+  void Head(size_t head, size_t begin, size_t end, char* y, size_t y_stride) const {
     QCodes k = k_.Matrix(batch_, head);
     int64_t k_stride = k_.row_stride();
     std::vector<uint8_t> in_order;
@@ -133,7 +138,7 @@ class AttentionOp {
     }
     Pack(k, k_.rows(), keys_, k_stride, first_, [&](const auto& keys) {
       Pack(v_.Matrix(batch_, head), keys_, v_.cols(), v_.row_stride(), second_,
-           [&](const auto& values) { Rows(head, keys, values, y, y_stride); });
+           [&](const auto& values) { Rows(head, begin, end, keys, values, y, y_stride); });
     });
   }
 
@@ -145,25 +150,26 @@ class AttentionOp {
   }
 
   template <class K, class V>
-  void Rows(size_t head, const K& k, const V& v, char* y, size_t y_stride) const {
-    const auto keys = static_cast<size_t>(keys_), rows = static_cast<size_t>(rows_);
+  void Rows(size_t head, size_t begin, size_t end, const K& k, const V& v, char* y,
+            size_t y_stride) const {
+    const auto keys = static_cast<size_t>(keys_), rows = end - begin;
     const size_t parts = DivideUp(rows * keys, kScores);
     const size_t at_once =
         std::max<size_t>(DivideUp(rows, std::max<size_t>(parts, 1) * kTile), 1) * kTile;
     std::vector<float> scores(at_once * keys);
     std::vector<uint8_t> codes(at_once * keys);
-    QCodes q = q_.Matrix(batch_, head);
+    const QCodes all = q_.Matrix(batch_, head);
     const auto q_stride = static_cast<size_t>(q_.row_stride());
-    for (size_t row = 0; row < rows; row += at_once) {
-      const size_t count = std::min(at_once, rows - row);
+    for (size_t row = begin; row < end; row += at_once) {
+      const size_t count = std::min(at_once, end - row);
+      const QCodes q{static_cast<const uint8_t*>(all.data) + row * q_stride, all.is_signed};
+      char* const to = y + row * y_stride * second_.out.ElementSize();
       RunQGemm(ctx_, {q, count, q_stride, first_.a_zero, scores.data(), keys}, k, first_.out,
                Threads());
-      softmax_.Run(scores.data(), head * rows + row, count, codes.data());
+      softmax_.Run(scores.data(), head * static_cast<size_t>(rows_) + row, count, codes.data());
       const QCodes probabilities{codes.data(), softmax_.is_signed()};
-      RunQGemm(ctx_, {probabilities, count, keys, second_.a_zero, y, y_stride}, v, second_.out,
+      RunQGemm(ctx_, {probabilities, count, keys, second_.a_zero, to, y_stride}, v, second_.out,
                Threads());
-      q.data = static_cast<const uint8_t*>(q.data) + count * q_stride;
-      y += count * y_stride * second_.out.ElementSize();
     }
   }
 
