@@ -13,14 +13,13 @@ constexpr int64_t kRows = PackedGroups::kRows;
 constexpr int kTokens = 6, kPanels = 2;
 
 struct CodeTable {
-  __m512i bytes;  // CodeBytes, four times
-  int32_t offset;
-  bool zeros;
+  __m512i bytes;   // CodeBytes, four times
+  int32_t factor;  // of activations' sums in what sums begin with: less the offset, or the zeros
 
-  explicit CodeTable(const GroupFormat& f) : zeros(f.zero_points) {
+  explicit CodeTable(const GroupFormat& f) {
     const CodeBytes c(f);
     bytes = _mm512_broadcast_i32x4(_mm_load_si128(reinterpret_cast<const __m128i*>(c.bytes)));
-    offset = c.offset;
+    factor = f.zero_points ? -1 : -c.offset;
   }
 };
 
@@ -34,10 +33,11 @@ MEZZO_INLINE inline __m512i Zeros(const PackedGroups& w, const uint8_t* group) {
       _mm_loadu_si128(reinterpret_cast<const __m128i*>(group + w.zeros_at())));
 }
 
-MEZZO_INLINE inline void StoreRows(__m512 v, const GroupProduct& product, int64_t token,
-                                   int64_t panel) {
-  _mm512_mask_storeu_ps(product.y + token * product.y_stride + panel * kRows,
-                        FirstLanesAvx512(product.w->rows() - panel * kRows), v);
+MEZZO_INLINE inline void StoreRows(__m512 v, float* y, int64_t rows) {
+  if (rows >= kRows)
+    _mm512_storeu_ps(y, v);
+  else
+    _mm512_mask_storeu_ps(y, FirstLanesAvx512(rows), v);
 }
 
 // sum[t][v] += the products of four columns with w[v], codes of token t `pitch` bytes apart.
@@ -51,28 +51,29 @@ MEZZO_INLINE inline void DotFour(__m512i (&sum)[T][V], const __m512i (&w)[V], co
 }
 
 // V panels by T tokens.
-template <int V, int T>
+template <bool kZeros, int V, int T>
 void Tile(const GroupActivations& x, const GroupProduct& product, int64_t panel, int64_t token,
           const CodeTable& table) {
   const PackedGroups& w = *product.w;
   const int64_t group = w.group(), groups = w.groups(), pitch = groups * w.group_bytes();
   const __m512i values = table.bytes, nibbles = _mm512_set1_epi8(15);
   const uint8_t* at = w.Codes(panel, 0);
+  const int8_t* x_codes = x.codes(token, 0);
+  const int32_t* x_sums = x.sum(token, 0);
+  const float* x_scales = x.scale(token, 0);
   __m512 y[T][V];
   Unrolled<T>([&](auto t) MEZZO_INLINE {
     Unrolled<V>([&](auto v) MEZZO_INLINE { y[t][v] = _mm512_setzero_ps(); });
   });
-  for (int64_t g = 0; g < groups; ++g, at += w.group_bytes()) {
-    const int32_t* const x_sums = x.sum(token, g);
+  for (int64_t g = 0; g < groups; ++g) {
     __m512i sum[T][V];
     Unrolled<T>([&](auto t) MEZZO_INLINE {
+      const __m512i start = _mm512_set1_epi32(x_sums[t] * table.factor);
       Unrolled<V>([&](auto v) MEZZO_INLINE {
-        sum[t][v] = table.zeros ? _mm512_mullo_epi32(Zeros(w, at + v * pitch),
-                                                     _mm512_set1_epi32(-x_sums[t]))
-                                : _mm512_set1_epi32(-table.offset * x_sums[t]);
+        sum[t][v] = kZeros ? _mm512_mullo_epi32(Zeros(w, at + v * pitch), start) : start;
       });
     });
-    const int8_t* codes = x.codes(token, g);
+    const int8_t* codes = x_codes;
     for (const uint8_t *k = at, *end = at + group * 8; k != end; k += 64, codes += 8) {
       __m512i packed[V], bytes[V];
       Unrolled<V>([&](auto v) MEZZO_INLINE {
@@ -89,7 +90,6 @@ void Tile(const GroupActivations& x, const GroupProduct& product, int64_t panel,
       });
       DotFour(sum, bytes, codes + 4, group);
     }
-    const float* const x_scales = x.scale(token, g);
     __m512 scales[V];
     Unrolled<V>([&](auto v) MEZZO_INLINE { scales[v] = Scales(w, at + v * pitch); });
     Unrolled<T>([&](auto t) MEZZO_INLINE {
@@ -99,21 +99,27 @@ void Tile(const GroupActivations& x, const GroupProduct& product, int64_t panel,
                                   y[t][v]);
       });
     });
+    at += w.group_bytes(), x_codes += x.tokens() * group;
+    x_sums += x.tokens(), x_scales += x.tokens();
   }
-  Unrolled<T>([&](auto t) MEZZO_INLINE {
-    Unrolled<V>([&](auto v) MEZZO_INLINE { StoreRows(y[t][v], product, token + t, panel + v); });
+  float* const to = product.y + token * product.y_stride + panel * kRows;
+  Unrolled<V>([&](auto v) MEZZO_INLINE {
+    const int64_t rows = w.rows() - (panel + v) * kRows;
+    Unrolled<T>([&](auto t) MEZZO_INLINE {
+      StoreRows(y[t][v], to + t * product.y_stride + v * kRows, rows);
+    });
   });
 }
 
-template <int V, int... i>
+template <bool kZeros, int V, int... i>
 constexpr auto TilesOf(std::integer_sequence<int, i...>) {
-  return std::array{Tile<V, i + 1>...};
+  return std::array{Tile<kZeros, V, i + 1>...};
 }
 
-template <int V>
+template <bool kZeros, int V>
 void RunPanels(const GroupActivations& x, const GroupProduct& product, int64_t panel,
                int64_t token_begin, int64_t token_end, const CodeTable& table) {
-  static constexpr auto kTiles = TilesOf<V>(std::make_integer_sequence<int, kTokens>());
+  static constexpr auto kTiles = TilesOf<kZeros, V>(std::make_integer_sequence<int, kTokens>());
   const int64_t tokens = token_end - token_begin, tiles = (tokens + kTokens - 1) / kTokens;
   for (int64_t i = 0; i < tiles; ++i) {
     const int64_t first = tokens * i / tiles, last = tokens * (i + 1) / tiles;
@@ -121,16 +127,23 @@ void RunPanels(const GroupActivations& x, const GroupProduct& product, int64_t p
   }
 }
 
-}  // namespace
-
-void GroupRunAvx512Vnni(const GroupActivations& x, const GroupProduct& product, int64_t begin,
-                        int64_t end, int64_t token_begin, int64_t token_end) {
+template <bool kZeros>
+void Run(const GroupActivations& x, const GroupProduct& product, int64_t begin, int64_t end,
+         int64_t token_begin, int64_t token_end) {
   const CodeTable table(product.w->format());
   int64_t p = begin;
   // Few tokens wait for memory, which gives one stretch faster than two.
   for (; token_end - token_begin > 4 && p + kPanels <= end; p += kPanels)
-    RunPanels<kPanels>(x, product, p, token_begin, token_end, table);
-  for (; p < end; ++p) RunPanels<1>(x, product, p, token_begin, token_end, table);
+    RunPanels<kZeros, kPanels>(x, product, p, token_begin, token_end, table);
+  for (; p < end; ++p) RunPanels<kZeros, 1>(x, product, p, token_begin, token_end, table);
+}
+
+}  // namespace
+
+void GroupRunAvx512Vnni(const GroupActivations& x, const GroupProduct& product, int64_t begin,
+                        int64_t end, int64_t token_begin, int64_t token_end) {
+  (product.w->format().zero_points ? Run<true> : Run<false>)(x, product, begin, end, token_begin,
+                                                             token_end);
 }
 
 }  // namespace mezzo
