@@ -1,5 +1,6 @@
 // AVX512-VNNI: vpdpbusd of 512 bits. A tile keeps up to 24 sums in registers: 6 rows of 64 columns,
 // 8 of 48, 12 of 32 or of 16. Compiled for AVX-512 (CMakeLists.txt).
+#include "mezzo/base/cpu.h"
 #include "mezzo/kernels/qgemm/qgemm_avx512.h"
 #include "mezzo/kernels/qgemm/quads_vnni.h"
 
@@ -201,10 +202,15 @@ template <Mode kMode, int R, int V>
 template <Mode kMode, int V, int kRows>
 void Tiles(const QuadStrip& s, const Stage<V>& stage) {
   const size_t tiles = (s.count + kRows - 1) / kRows;
+  // A tile's sums would wait for what is added to them.
+  const bool far = s.other && s.count * s.y_step > Caches().l1;
   const int8_t* const next = s.w + 64 * V * (2 * s.pairs + s.singles);
   for (size_t i = 0; i < tiles; ++i) {
     const size_t first = s.count * i / tiles, rows = s.count * (i + 1) / tiles - first;
     if (s.ahead) FetchAhead(s, first + 2 * kRows, kRows);
+    if (far)
+      for (size_t r = first + kRows; r < std::min(first + 2 * kRows, s.count); ++r)
+        __builtin_prefetch(s.other + r * s.y_step);
     for (size_t at = s.after * i / tiles / 64 * 64; at < s.after * (i + 1) / tiles; at += 64)
       _mm_prefetch(next + at, _MM_HINT_T1);
     Unrolled<kRows>([&](auto r) MEZZO_INLINE {
