@@ -20,10 +20,10 @@ struct Avx512Vnni {
 
 // How a strip's sums become what is stored.
 enum class Mode {
-  kRelu,          // QOutput::IsRelu
-  kCodes,         // QOutput::bounded
-  kReluResidual,  // the same two where a residual is added
+  kRelu,   // QOutput::IsRelu
+  kCodes,  // QOutput::bounded
   kResidual,
+  kReluResidual,  // one whose Relu makes uint8 from codes without zero points (IsPlain)
   kFloat,
   kAnything,
 };
@@ -54,7 +54,7 @@ class Stage {
   Mode mode() const {
     if (out_.kind == QOutput::Kind::kFloat) return Mode::kFloat;
     if (!out_.bounded) return Mode::kAnything;
-    if (s_.residual) return IsRelu(s_.residual->params) ? Mode::kReluResidual : Mode::kResidual;
+    if (s_.residual) return IsPlain(*s_.residual) ? Mode::kReluResidual : Mode::kResidual;
     return out_.IsRelu() ? Mode::kRelu : Mode::kCodes;
   }
 
@@ -79,7 +79,7 @@ class Stage {
       const QBinaryParams& p = s_.residual->params;
       StoreCodes<kMode == Mode::kReluResidual, R>(
           first, {p.y_zero, p.lo, p.hi}, [&](auto r, auto v) MEZZO_INLINE {
-            return Added(first + r, v, Scaled(v, sums.at[r][v]));
+            return Added<kMode == Mode::kReluResidual>(first + r, v, Scaled(v, sums.at[r][v]));
           });
     }
   }
@@ -96,7 +96,8 @@ class Stage {
       __m512 value = Scaled(v, sums[v]);
       if (out_.has_offset)
         value = _mm512_add_ps(value, _mm512_loadu_ps(out_.offset.data() + s_.channel + 16 * v));
-      codes[v] = s_.residual ? Added(row, v, value) : _mm512_cvtps_epi32(_mm512_min_ps(value, hi_));
+      codes[v] =
+          s_.residual ? Added<false>(row, v, value) : _mm512_cvtps_epi32(_mm512_min_ps(value, hi_));
     }
     const CodeRange range = s_.residual ? CodeRange{s_.residual->params.y_zero,
                                                     s_.residual->params.lo, s_.residual->params.hi}
@@ -108,22 +109,31 @@ class Stage {
   struct CodeRange {
     int32_t zero, lo, hi;
   };
-  static bool IsRelu(const QBinaryParams& p) { return p.y_zero == 0 && p.lo == 0 && p.hi == 255; }
+  // No zero point is left, and sums fit the 16 bits to which packing cuts them off.
+  bool IsPlain(const QResidual& r) const {
+    const QBinaryParams& p = r.params;
+    return p.y_zero == 0 && p.lo == 0 && p.hi == 255 && p.b_zero == 0 && !r.b.is_signed &&
+           p.a_zero == out_.zero_point && std::abs(p.a_ratio) + std::abs(p.b_ratio) < 100;
+  }
 
   MEZZO_INLINE __m512 Scaled(int v, __m512i sum) const {
     return _mm512_mul_ps(_mm512_cvtepi32_ps(sum), scale_[v]);
   }
 
-  // The rounded sum, not yet cut off below and less its zero point, of the code that `value`
-  // becomes and of the residual. Integers below 2^24 are as exact as floats.
+  // The rounded sum, less its zero point, of the code that `value` becomes and of the residual, not
+  // yet cut off; above only if its codes are not kPlain. Integers below 2^24 are as exact as
+  // floats.
+  template <bool kPlain>
   MEZZO_INLINE __m512i Added(size_t row, int v, __m512 value) const {
-    const __m512 rounded = _mm512_roundscale_ps(_mm512_max_ps(_mm512_min_ps(value, hi_), lo_),
-                                                _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-    const __m512 a = _mm512_add_ps(rounded, to_a_);
+    __m512 a = _mm512_roundscale_ps(_mm512_max_ps(_mm512_min_ps(value, hi_), lo_),
+                                    _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
     const char* other = reinterpret_cast<const char*>(s_.other) + row * s_.y_step + 16 * v;
-    const __m128i codes = s_.cols == 16 * V
-                              ? _mm_loadu_si128(reinterpret_cast<const __m128i*>(other))
-                              : _mm_maskz_loadu_epi8(Columns(v), other);
+    const __m128i codes = _mm_maskz_loadu_epi8(Columns(v), other);
+    if constexpr (kPlain) {
+      const __m512 b = _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(codes));
+      return _mm512_cvtps_epi32(_mm512_add_ps(_mm512_mul_ps(ra_, a), _mm512_mul_ps(rb_, b)));
+    }
+    a = _mm512_add_ps(a, to_a_);
     const __m512 b =
         _mm512_sub_ps(_mm512_cvtepi32_ps(s_.residual->b.is_signed ? _mm512_cvtepi8_epi32(codes)
                                                                   : _mm512_cvtepu8_epi32(codes)),
@@ -201,17 +211,18 @@ template <Mode kMode, int R, int V>
 // Tiles of nearly equal height: a low one would wait for its few sums.
 template <Mode kMode, int V, int kRows>
 void Tiles(const QuadStrip& s, const Stage<V>& stage) {
-  const size_t tiles = (s.count + kRows - 1) / kRows;
+  const size_t tiles = (s.count + kRows - 1) / kRows, height = s.count / tiles,
+               higher = s.count % tiles, after = (s.after / tiles + 64) / 64 * 64;
   // A tile's sums would wait for what is added to them.
   const bool far = s.other && s.count * s.y_step > Caches().l1;
   const int8_t* const next = s.w + 64 * V * (2 * s.pairs + s.singles);
-  for (size_t i = 0; i < tiles; ++i) {
-    const size_t first = s.count * i / tiles, rows = s.count * (i + 1) / tiles - first;
+  for (size_t i = 0, first = 0, rows; i < tiles; ++i, first += rows) {
+    rows = height + (i < higher);
     if (s.ahead) FetchAhead(s, first + 2 * kRows, kRows);
     if (far)
       for (size_t r = first + kRows; r < std::min(first + 2 * kRows, s.count); ++r)
         __builtin_prefetch(s.other + r * s.y_step);
-    for (size_t at = s.after * i / tiles / 64 * 64; at < s.after * (i + 1) / tiles; at += 64)
+    for (size_t at = after * i; at < std::min(after * (i + 1), s.after); at += 64)
       _mm_prefetch(next + at, _MM_HINT_T1);
     Unrolled<kRows>([&](auto r) MEZZO_INLINE {
       if (rows == r + 1) Tile<kMode, r + 1, V>(s, stage, first);

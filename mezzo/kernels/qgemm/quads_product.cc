@@ -47,6 +47,13 @@ size_t RowsAtOnce(const QuadProduct& p, size_t tile_rows) {
   return std::max<size_t>(half / row / tile_rows, 4) * tile_rows;
 }
 
+// Whether rows of x are worth fetching in advance: they lie side by side, come from behind the
+// second-level cache, and each has enough lines that processors do not foresee them.
+bool RowsFromAfar(const QuadProduct& p) {
+  const size_t depth = p.w->depth();
+  return p.w->run() == depth && depth >= 128 && p.rows * depth > Caches().l2;
+}
+
 // What all blocks share.
 struct Job {
   const QuadProduct& product;
@@ -55,13 +62,15 @@ struct Job {
   std::vector<int32_t> start;
   std::vector<int32_t> offsets;  // of the quads of all panels
   size_t rows_at_once;
+  size_t x_ahead;  // bytes of rows of x that are worth fetching in advance
 
   Job(const QuadProduct& p, const QuadRows& rows)
       : product(p),
         place(rows),
         lines(p.w->lines()),
         start(BeginSums(*p.out, p.channel, p.w->cols(), p.zero - lines.off, p.w->sums())),
-        rows_at_once(RowsAtOnce(p, lines.tile_rows)) {
+        rows_at_once(RowsAtOnce(p, lines.tile_rows)),
+        x_ahead(RowsFromAfar(p) ? p.w->depth() : 0) {
     for (const QQuads::Panel& panel : p.w->panels())
       for (size_t q = 0; q < panel.quads(); ++q) offsets.push_back(p.offsets[p.w->ids(panel)[q]]);
   }
@@ -81,6 +90,7 @@ struct Job {
                    static_cast<char*>(p.y) + at * element, p.y_stride * element, p.residual,
                    p.residual ? p.other + at : nullptr,
                    panel == first_panel ? (end_column - w.column) * element : 0,
+                   panel == first_panel ? x_ahead : 0,
                    begin == 0 && panel + 1 < last_panel && p.w->bytes(w) <= Caches().l1
                        ? p.w->bytes(p.w->panels()[panel + 1])
                        : 0});

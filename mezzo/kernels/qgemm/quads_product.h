@@ -26,13 +26,17 @@ struct QuadStrip {
   size_t y_step;              // bytes from row to row
   const QResidual* residual;  // of codes; may be null
   const uint8_t* other;       // its codes at (row 0, first column), y_step apart
-  size_t ahead;  // bytes of rows of y (and of the residual) that are worth fetching in advance
-  size_t after;  // bytes of weights behind these ones that come next
+  size_t ahead;    // bytes of rows of y (and of the residual) that are worth fetching in advance
+  size_t x_ahead;  // bytes of rows of x that are
+  size_t after;    // bytes of weights behind these ones that come next
 };
 
 // The first panel of a block is the first to touch its rows of y, a few bytes of each, which no
 // processor foresees. Those behind its last row are touched by the next block.
 [[gnu::always_inline]] inline void FetchAhead(const QuadStrip& s, size_t first, size_t rows) {
+  if (s.x_ahead)
+    for (size_t r = first; r < std::min(first + rows, s.count); ++r)
+      for (size_t i = 0; i < s.x_ahead; i += 64) __builtin_prefetch(s.rows[r] + i);
   for (size_t r = first; r < first + rows; ++r)
     for (size_t i = 0; i < s.ahead; i += 64) {
       __builtin_prefetch(s.y + r * s.y_step + i, 1);
