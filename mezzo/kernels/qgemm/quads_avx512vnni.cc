@@ -109,11 +109,11 @@ class Stage {
   struct CodeRange {
     int32_t zero, lo, hi;
   };
-  // No zero point is left, and sums fit the 16 bits to which packing cuts them off.
+  // No zero point is left, and sums fit 32 bits, from where packing cuts them off.
   bool IsPlain(const QResidual& r) const {
     const QBinaryParams& p = r.params;
     return p.y_zero == 0 && p.lo == 0 && p.hi == 255 && p.b_zero == 0 && !r.b.is_signed &&
-           p.a_zero == out_.zero_point && std::abs(p.a_ratio) + std::abs(p.b_ratio) < 100;
+           p.a_zero == out_.zero_point && std::abs(p.a_ratio) + std::abs(p.b_ratio) < 1e6f;
   }
 
   MEZZO_INLINE __m512 Scaled(int v, __m512i sum) const {
