@@ -192,8 +192,9 @@ class Stage {
 };
 
 template <Mode kMode, int R, int V>
-[[gnu::noinline]] void Tile(const QuadStrip& s, const Stage<V>& stage, size_t first) {
-  auto sums = VnniSumsOf<Avx512Vnni, R, V, 64 * V>(s, first);
+[[gnu::noinline]] void Tile(const QuadStrip& s, const Stage<V>& stage, size_t first,
+                            const int8_t* fetch) {
+  auto sums = VnniSumsOf<Avx512Vnni, R, V, 64 * V>(s, first, fetch);
   if constexpr (kMode == Mode::kAnything) {
     for (int r = 0; r < R; ++r) stage.StoreRow(sums.at[r], first + r);
   } else {
@@ -212,20 +213,19 @@ template <Mode kMode, int R, int V>
 template <Mode kMode, int V, int kRows>
 void Tiles(const QuadStrip& s, const Stage<V>& stage) {
   const size_t tiles = (s.count + kRows - 1) / kRows, height = s.count / tiles,
-               higher = s.count % tiles, after = (s.after / tiles + 64) / 64 * 64;
+               higher = s.count % tiles, quads = 2 * s.pairs + s.singles;
   // A tile's sums would wait for what is added to them.
   const bool far = s.other && s.count * s.y_step > Caches().l1;
-  const int8_t* const next = s.w + 64 * V * (2 * s.pairs + s.singles);
+  const int8_t* const next = s.w + 64 * V * quads;
   for (size_t i = 0, first = 0, rows; i < tiles; ++i, first += rows) {
     rows = height + (i < higher);
     if (s.ahead) FetchAhead(s, first + 2 * kRows, kRows);
     if (far)
       for (size_t r = first + kRows; r < std::min(first + 2 * kRows, s.count); ++r)
         __builtin_prefetch(s.other + r * s.y_step);
-    for (size_t at = after * i; at < std::min(after * (i + 1), s.after); at += 64)
-      _mm_prefetch(next + at, _MM_HINT_T1);
+    const int8_t* const fetch = 64 * quads * i < s.after ? next + 64 * quads * i : nullptr;
     Unrolled<kRows>([&](auto r) MEZZO_INLINE {
-      if (rows == r + 1) Tile<kMode, r + 1, V>(s, stage, first);
+      if (rows == r + 1) Tile<kMode, r + 1, V>(s, stage, first, fetch);
     });
   }
 }

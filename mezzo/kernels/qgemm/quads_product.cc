@@ -85,15 +85,14 @@ struct Job {
     for (size_t panel = first_panel; panel < last_panel; ++panel) {
       const QQuads::Panel& w = p.w->panels()[panel];
       const size_t at = begin * p.y_stride + w.column;
-      lines.strip({rows, count, offsets.data() + w.id, w.pairs, w.singles, p.w->weights(w),
-                   start.data() + w.column, p.out, p.channel + w.column, w.cols, w.vectors,
-                   static_cast<char*>(p.y) + at * element, p.y_stride * element, p.residual,
-                   p.residual ? p.other + at : nullptr,
-                   panel == first_panel ? (end_column - w.column) * element : 0,
-                   panel == first_panel ? x_ahead : 0,
-                   begin == 0 && panel + 1 < last_panel && p.w->bytes(w) <= Caches().l1
-                       ? p.w->bytes(p.w->panels()[panel + 1])
-                       : 0});
+      lines.strip(
+          {rows, count, offsets.data() + w.id, w.pairs, w.singles, p.w->weights(w),
+           start.data() + w.column, p.out, p.channel + w.column, w.cols, w.vectors,
+           static_cast<char*>(p.y) + at * element, p.y_stride * element, p.residual,
+           p.residual ? p.other + at : nullptr,
+           panel == first_panel ? (end_column - w.column) * element : 0,
+           panel == first_panel ? x_ahead : 0,
+           begin == 0 && panel + 1 < last_panel ? p.w->bytes(p.w->panels()[panel + 1]) : 0});
     }
   }
 

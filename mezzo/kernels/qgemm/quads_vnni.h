@@ -38,9 +38,11 @@ MEZZO_INLINE inline void AddQuad(const uint8_t* const (&row)[R], int32_t offset,
 
 // The sums of R rows from the first-th of a strip on, of V vectors; a quad of the strip has kPitch
 // weights. Few rows take several quads at a time, each with sums of its own: an instruction waits
-// for the one before it on the same sum, four or five cycles, and two could begin in each.
+// for the one before it on the same sum, four or five cycles, and two could begin in each. With
+// many, each quad fetches 64 bytes from `fetch` on, if that is given, into the second-level cache.
 template <class D, int R, int V, int kPitch>
-MEZZO_INLINE inline VnniSums<D, R, V> VnniSumsOf(const QuadStrip& s, size_t first) {
+MEZZO_INLINE inline VnniSums<D, R, V> VnniSumsOf(const QuadStrip& s, size_t first,
+                                                 const int8_t* fetch = nullptr) {
   constexpr int kEnough = 12;
   constexpr int kChains =
       std::min(8, static_cast<int>(std::bit_floor(std::max(1u, kEnough / (0u + R * V)))));
@@ -57,6 +59,11 @@ MEZZO_INLINE inline VnniSums<D, R, V> VnniSumsOf(const QuadStrip& s, size_t firs
   const int32_t* offsets = s.offsets;
   const int32_t* const last = offsets + (quads - rest);
   const int8_t* w = s.w;
+  if (kChains == 1 && fetch)
+    for (; offsets != last; ++offsets, w += kPitch, fetch += 64) {
+      __builtin_prefetch(fetch, 0, 2);
+      AddQuad<D>(row, *offsets, w, acc[0]);
+    }
   for (; offsets != last; offsets += kChains, w += kPitch * kChains)
     Unrolled<kChains>([&](auto c)
                           MEZZO_INLINE { AddQuad<D>(row, offsets[c], w + kPitch * c, acc[c]); });
