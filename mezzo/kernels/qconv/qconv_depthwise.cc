@@ -95,7 +95,7 @@ class Depthwise {
     lines_.make({h < s_.in_h ? x + (b * s_.in_h + h) * s_.in_w * s_.in_c + c : nullptr, s_.in_c,
                  s_.in_w, std::min(lines_.channels, s_.in_c - c), a_.x.is_signed,
                  static_cast<uint8_t>(zero_), j * s_.stride_w - s_.pad_left, grid_, s_.dilation_w,
-                 Width(columns), to});
+                 Width(columns), s_.batch * s_.in_h * s_.in_w * s_.in_c > Caches().l2, to});
   }
 
   const QConvArgs& a_;

@@ -28,6 +28,7 @@ void MakeRow(const QUnitsOfRow& r) {
   const auto codes = [&](size_t pixel) MEZZO_INLINE {
     if (pixel >= pixels) return zero;
     _mm_prefetch(r.x + (pixel + 6) * r.pixel, _MM_HINT_T0);  // the stride hides it from processors
+    if (r.from_afar) _mm_prefetch(r.x + (pixel + r.pixels) * r.pixel, _MM_HINT_T1);  // next row
     return _mm512_xor_si512(_mm512_maskz_loadu_epi8(mask, r.x + pixel * r.pixel), flip);
   };
   uint8_t* to = r.to;
