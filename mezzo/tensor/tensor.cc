@@ -32,10 +32,21 @@ std::shared_ptr<void> Allocate(size_t bytes) {
           }};
 }
 
+// Three planes, as an image's colours, to pixels.
+template <class T>
+void Interleave(const T* __restrict red, const T* __restrict green, const T* __restrict blue,
+                T* __restrict y, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) y[3 * i] = red[i], y[3 * i + 1] = green[i], y[3 * i + 2] = blue[i];
+}
+
 // (outer, a, b, item bytes) -> (outer, b, a, item bytes)
 template <class T>
 void SwapInner(const T* x, T* y, int64_t outer, int64_t a, int64_t b) {
   for (int64_t o = 0; o < outer; ++o, x += a * b, y += a * b) {
+    if (a == 3) {
+      Interleave(x, x + b, x + 2 * b, y, b);
+      continue;
+    }
     constexpr int64_t kTile = 16;
     for (int64_t i0 = 0; i0 < a; i0 += kTile)
       for (int64_t j0 = 0; j0 < b; j0 += kTile)
