@@ -44,7 +44,7 @@ int64_t FileBytes(const std::vector<TensorBytes>& tensors) {
   int64_t sum = 0;
   for (const TensorBytes& t : tensors) {
     sum += static_cast<int64_t>(t.bytes.size());
-    sum += static_cast<int64_t>(t.spec.name.size() + ToString(t.spec.shape).size()) + 64;
+    sum += static_cast<int64_t>(t.spec.name.size() + Cat(ToString(t.spec.shape)).size()) + 64;
   }
   return sum;
 }

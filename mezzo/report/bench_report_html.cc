@@ -49,7 +49,7 @@ std::string Layers(const BenchReport& r, const BenchLayer& total) {
     table.Row({Cat(i + 1),
                Cat(Code(l.node), "<br><small>", EscapeHtml(l.op), fused.empty() ? "" : " for ",
                    EscapeHtml(fused), "</small>"),
-               EscapeHtml(l.type + ToString(l.shape)), FormatNumber(l.ms, 3),
+               EscapeHtml(Cat(l.type, ToString(l.shape))), FormatNumber(l.ms, 3),
                FormatPercent(l.ms / total.ms, 1), FormatCount(l.macs > 0 ? l.macs : NAN),
                FormatNumber(l.operations_per_second() / 1e9, 3), FormatBytes(l.bytes),
                FormatNumber(l.bytes_per_second() / 1e9, 3),

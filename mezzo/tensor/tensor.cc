@@ -36,7 +36,8 @@ std::shared_ptr<void> Allocate(size_t bytes) {
 template <class T>
 void Interleave(const T* __restrict red, const T* __restrict green, const T* __restrict blue,
                 T* __restrict y, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) y[3 * i] = red[i], y[3 * i + 1] = green[i], y[3 * i + 2] = blue[i];
+  for (int64_t i = 0; i < n; ++i)
+    y[3 * i] = red[i], y[3 * i + 1] = green[i], y[3 * i + 2] = blue[i];
 }
 
 // (outer, a, b, item bytes) -> (outer, b, a, item bytes)
@@ -118,11 +119,13 @@ int64_t NumElements(const Shape& shape) {
   return n;
 }
 
-std::string ToString(const Shape& shape) {
-  std::string s = "[";
-  for (size_t i = 0; i < shape.size(); ++i) s += (i ? "," : "") + std::to_string(shape[i]);
-  return s + "]";
+std::ostream& operator<<(std::ostream& out, ShapeText text) {
+  out << '[';
+  for (size_t i = 0; i < text.shape.size(); ++i) out << (i ? "," : "") << text.shape[i];
+  return out << ']';
 }
+
+ShapeText::operator std::string() const { return Cat(*this); }
 
 Tensor::Tensor(DType dtype, Shape shape, Layout layout)
     : dtype_(dtype), layout_(layout), shape_(std::move(shape)), numel_(NumElements(shape_)) {

@@ -19,7 +19,15 @@ using Shape = std::vector<int64_t>;
 // The product of the dimensions; 1 for a scalar. Throws UsageError on a negative dimension or on
 // overflow.
 int64_t NumElements(const Shape& shape);
-std::string ToString(const Shape& shape);  // "[1,3,224,224]"
+
+// Prints as "[1,3,224,224]". Text is made only where it is asked for: arguments of a Require that
+// holds cost nothing.
+struct ShapeText {
+  const Shape& shape;
+  operator std::string() const;
+};
+std::ostream& operator<<(std::ostream& out, ShapeText text);
+inline ShapeText ToString(const Shape& shape) { return {shape}; }
 
 // How the elements of a (N, C, spatial...) tensor lie in memory. `shape` never changes with it.
 enum class Layout : uint8_t {

@@ -61,7 +61,7 @@ inline void Check(OneOp op, float step = 1e-2f, float tolerance = 3e-3f,
       ADD_FAILURE() << name << ": no gradient of " << value;
       continue;
     }
-    ASSERT_EQ(ToString(got[value].shape()), ToString(at.shape())) << name << " " << value;
+    ASSERT_EQ(got[value].shape(), at.shape()) << name << " " << value;
     for (int64_t i = 0; i < at.numel(); ++i) {
       const auto moved = [&](float by) {
         Tensor t = at.Clone();

@@ -2,6 +2,7 @@
 
 #include <optional>
 
+#include "mezzo/base/aligned.h"
 #include "mezzo/runtime/ops/broadcast.h"
 #include "mezzo/runtime/ops/integer.h"
 #include "mezzo/runtime/ops/strided_copy.h"
@@ -38,7 +39,8 @@ CodedSoftmax::CodedSoftmax(const Node& node, const Tensor& mask, const Shape& sc
 
 void CodedSoftmax::Run(const float* x, size_t first, size_t rows, uint8_t* y) const {
   const auto n = static_cast<size_t>(shape_.back());
-  std::vector<float> probabilities(kRows * n);
+  thread_local std::vector<float> buffer;
+  float* const probabilities = AlignedScratch(buffer, kRows * n);
   const float* masks[kRows];
   std::optional<RowWalk> mask_row;
   if (mask_.defined()) mask_row.emplace(shape_, mask_strides_, first);
@@ -47,9 +49,9 @@ void CodedSoftmax::Run(const float* x, size_t first, size_t rows, uint8_t* y) co
     const size_t count = std::min(kRows, rows - begin);
     for (size_t r = 0; mask_row && r < count; ++r, mask_row->Next())
       masks[r] = mask + mask_row->offset();
-    vmath::SoftmaxRows(x + begin * n, probabilities.data(), count, n,
+    vmath::SoftmaxRows(x + begin * n, probabilities, count, n,
                        {steps_.empty() ? nullptr : steps_.data(), mask_row ? masks : nullptr});
-    Quantize(probabilities.data(), grid_, y + begin * n, count * n);
+    Quantize(probabilities, grid_, y + begin * n, count * n);
   }
 }
 

@@ -129,7 +129,7 @@ class AttentionOp {
   void Head(size_t head, size_t begin, size_t end, char* y, size_t y_stride) const {
     QCodes k = k_.Matrix(batch_, head);
     int64_t k_stride = k_.row_stride();
-    std::vector<uint8_t> in_order;
+    thread_local std::vector<uint8_t> in_order;
     if (k_.col_stride() != 1) {  // packing reads rows
       in_order.resize(static_cast<size_t>(k_.rows() * keys_));
       CopyStrided(k.data, {k_.rows(), keys_}, {k_stride, k_.col_stride()}, in_order.data(), 1,
@@ -156,18 +156,19 @@ class AttentionOp {
     const size_t parts = DivideUp(rows * keys, kScores);
     const size_t at_once =
         std::max<size_t>(DivideUp(rows, std::max<size_t>(parts, 1) * kTile), 1) * kTile;
-    std::vector<float> scores(at_once * keys);
-    std::vector<uint8_t> codes(at_once * keys);
+    thread_local std::vector<float> scores_buffer;
+    thread_local std::vector<uint8_t> codes_buffer;
+    float* const scores = AlignedScratch(scores_buffer, at_once * keys);
+    uint8_t* const codes = AlignedScratch(codes_buffer, at_once * keys);
     const QCodes all = q_.Matrix(batch_, head);
     const auto q_stride = static_cast<size_t>(q_.row_stride());
     for (size_t row = begin; row < end; row += at_once) {
       const size_t count = std::min(at_once, end - row);
       const QCodes q{static_cast<const uint8_t*>(all.data) + row * q_stride, all.is_signed};
       char* const to = y + row * y_stride * second_.out.ElementSize();
-      RunQGemm(ctx_, {q, count, q_stride, first_.a_zero, scores.data(), keys}, k, first_.out,
-               Threads());
-      softmax_.Run(scores.data(), head * static_cast<size_t>(rows_) + row, count, codes.data());
-      const QCodes probabilities{codes.data(), softmax_.is_signed()};
+      RunQGemm(ctx_, {q, count, q_stride, first_.a_zero, scores, keys}, k, first_.out, Threads());
+      softmax_.Run(scores, head * static_cast<size_t>(rows_) + row, count, codes);
+      const QCodes probabilities{codes, softmax_.is_signed()};
       RunQGemm(ctx_, {probabilities, count, keys, second_.a_zero, to, y_stride}, v, second_.out,
                Threads());
     }

@@ -64,7 +64,7 @@ inline bool SameBits(const Tensor& a, const Tensor& b) {
 
 // Each value within 1e-6 + 1e-5 |want|: some roundings of numbers around 1, in either program.
 inline void ExpectClose(const Tensor& got, const Shape& shape, const std::vector<float>& want) {
-  ASSERT_EQ(ToString(got.shape()), ToString(shape));
+  ASSERT_EQ(got.shape(), shape);
   const Tensor plain = got.ToLayout(Layout::kPlain);
   ASSERT_EQ(static_cast<size_t>(got.numel()), want.size());
   for (size_t i = 0; i < want.size(); ++i)
