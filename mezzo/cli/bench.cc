@@ -8,7 +8,6 @@
 #include "mezzo/cli/bench_text.h"
 #include "mezzo/cli/commands.h"
 #include "mezzo/cli/options.h"
-#include "mezzo/import/llm/model.h"
 #include "mezzo/report/bench_report.h"
 #include "mezzo/report/measure.h"
 #include "mezzo/runtime/macs.h"
@@ -128,9 +127,6 @@ BenchReport Measure(const Options& o) {
 }
 
 void Run(const Options& o) {
-  if (LanguageModel::Recognizes(o.model)) {
-    return BenchText(o.text(), o.json);
-  }
   const BenchReport r = Measure(o);
   if (!o.report.empty()) {
     WriteFile(o.report, ToHtml(r));
@@ -176,10 +172,8 @@ void AddBench(CLI::App& app) {
   cmd->add_flag("--json", o->json);
   PutInGroup(*cmd, kForNetworks, {"--shape", "--seconds", "--layers", "--report", "--reference"});
   PutInGroup(*cmd, kForTexts, {"--prompt", "--tokens", "--depth"});
-  cmd->callback([o, cmd] {
-    RefuseOtherKind(*cmd, LanguageModel::Recognizes(o->model), o->model);
-    Run(*o);
-  });
+  cmd->callback(
+      [o, cmd] { IsLanguageModel(*cmd, o->model) ? BenchText(o->text(), o->json) : Run(*o); });
 }
 
 }  // namespace mezzo

@@ -19,11 +19,6 @@ struct Options {
 };
 
 void Run(const Options& o) {
-  if (LanguageModel::Recognizes(o.model)) {
-    EvaluateText(
-        {o.model, o.reference, o.data.data, o.kv, o.context, o.windows, o.threads.threads, o.json});
-    return;
-  }
   const RunnableModel model = LoadRunnable(o.model);
   std::optional<RunnableModel> reference;
   if (!o.reference.empty()) reference = LoadRunnable(o.reference);
@@ -69,8 +64,9 @@ void AddEvaluate(CLI::App& app) {
   PutInGroup(*cmd, kForNetworks, {"--samples"});
   PutInGroup(*cmd, kForTexts, {"--context", "--windows"});
   cmd->callback([o, cmd] {
-    RefuseOtherKind(*cmd, LanguageModel::Recognizes(o->model), o->model);
-    Run(*o);
+    if (!IsLanguageModel(*cmd, o->model)) return Run(*o);
+    EvaluateText({o->model, o->reference, o->data.data, o->kv, o->context, o->windows,
+                  o->threads.threads, o->json});
   });
 }
 

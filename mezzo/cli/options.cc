@@ -2,6 +2,7 @@
 
 #include <cstdio>
 
+#include "mezzo/import/llm/model.h"
 #include "mezzo/import/onnx_reader.h"
 #include "mezzo/runtime/fold_constants.h"
 #include "mezzo/runtime/fuse.h"
@@ -68,12 +69,14 @@ void PutInGroup(CLI::App& cmd, const char* group, std::initializer_list<const ch
   for (const char* name : names) cmd.get_option(name)->group(group);
 }
 
-void RefuseOtherKind(const CLI::App& cmd, bool language_model, const std::string& model) {
+bool IsLanguageModel(const CLI::App& cmd, const std::string& model) {
+  const bool language_model = LanguageModel::Recognizes(model);
   const char* const other = language_model ? kForNetworks : kForTexts;
   for (const CLI::Option* option : cmd.get_options())
     Require(option->count() == 0 || option->get_group() != other, option->get_name(), " is for ",
             language_model ? "networks" : "language models", "; ", model, " is a ",
             language_model ? "language model" : "network");
+  return language_model;
 }
 
 void AddKvOption(CLI::App& app, std::string& kv) {

@@ -35,8 +35,8 @@ struct ThreadOptions {
 // Options that one kind of model alone takes: sections of the help.
 inline constexpr const char *kForNetworks = "Networks", *kForTexts = "Language models";
 void PutInGroup(CLI::App& cmd, const char* group, std::initializer_list<const char*> names);
-// Throws UsageError if one of the other kind's was given.
-void RefuseOtherKind(const CLI::App& cmd, bool language_model, const std::string& model);
+// Whether a model is one of language. Throws UsageError if an option of the other kind was given.
+bool IsLanguageModel(const CLI::App& cmd, const std::string& model);
 
 // --kv: a name that KvFormatFor() takes.
 void AddKvOption(CLI::App& app, std::string& kv);

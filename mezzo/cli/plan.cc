@@ -5,7 +5,6 @@
 #include "mezzo/cli/commands.h"
 #include "mezzo/cli/plan_network.h"
 #include "mezzo/cli/plan_text.h"
-#include "mezzo/import/llm/model.h"
 
 namespace mezzo {
 namespace {
@@ -28,13 +27,11 @@ void AddNetwork(CLI::App& cmd, PlanNetworkOptions& o) {
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
   cmd.add_option("--targets", o.targets,
-                 "What the loss is taken against, the float model's own predictions or "
-                 "labels")
+                 "What the loss is taken against, the float model's own predictions or labels")
       ->check(CLI::IsMember({"predictions", "labels"}))
       ->capture_default_str();
   cmd.add_option("--formats", o.formats,
-                 "What weights may be besides float32 and int8, as int4,nf4/32 (default: "
-                 "all)");
+                 "What weights may be besides float32 and int8, as int4,nf4/32 (default: all)");
   cmd.add_option("--validate", o.validate,
                  "Check the rankings by quantizing each layer alone, on so many samples")
       ->capture_default_str();
@@ -86,8 +83,7 @@ void AddPlan(CLI::App& app) {
                   "Measure this many sizes of the whole range, by each ranking")
       ->capture_default_str();
   cmd->add_option("--refine", p.refine,
-                  "Rounds of measuring what each layer costs in its place, and choosing "
-                  "again")
+                  "Rounds of measuring what each layer costs in its place, and choosing again")
       ->capture_default_str();
   cmd->add_option("--report", p.report, "One HTML page; its JSON goes beside it");
   cmd->add_flag("--json", p.json, "What was found, as JSON; the steps go to standard error");
@@ -100,7 +96,7 @@ void AddPlan(CLI::App& app) {
               "--formats", "--validate", "--no-tuning", "--refine"});
   PutInGroup(*cmd, kForTexts, {"--sensitivity-windows", "--probes", "--evaluation-windows"});
   cmd->callback([o, cmd] {
-    RefuseOtherKind(*cmd, LanguageModel::Recognizes(o->planner.model), o->planner.model);
+    const bool text = IsLanguageModel(*cmd, o->planner.model);
     o->text.data = o->network.data.data;
     o->text.seed = o->network.data.seed;
     o->text.threads = o->network.threads = o->threads.threads;
@@ -108,7 +104,7 @@ void AddPlan(CLI::App& app) {
     std::sort(ranks.begin(), ranks.end());
     ranks.erase(std::unique(ranks.begin(), ranks.end()), ranks.end());
     o->network.ranks = ranks;
-    if (LanguageModel::Recognizes(o->planner.model)) {
+    if (text) {
       const std::string& r = o->planner.ranking;
       Require(r != "eagl" && r != "ompq", "--ranking ", r, " is for networks");
       return PlanText(o->planner, o->text, o->llm);

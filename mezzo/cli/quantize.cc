@@ -16,7 +16,6 @@
 #include "mezzo/cli/int8_setup.h"
 #include "mezzo/cli/quantize_text.h"
 #include "mezzo/evaluate/layers.h"
-#include "mezzo/import/llm/model.h"
 #include "mezzo/import/onnx_reader.h"
 #include "mezzo/import/onnx_writer.h"
 #include "mezzo/report/measure.h"
@@ -321,9 +320,7 @@ void AddQuantize(CLI::App& app) {
     const bool for_all = scheme == "nf4" || scheme == "int4" || scheme == "int8";
     Require(!for_all || !cmd->count("--weights"), "--scheme ", scheme,
             " and --weights exclude each other");
-    const bool text = LanguageModel::Recognizes(o->model);
-    RefuseOtherKind(*cmd, text, o->model);
-    if (text)
+    if (IsLanguageModel(*cmd, o->model))
       return QuantizeText(o->llm, o->model, o->output, o->data.data, o->plan, o->threads.threads,
                           o->memory.empty() ? 0 : ParseBytes("--memory", o->memory), o->json);
     Require(for_all || !cmd->count("--scheme"), "--scheme ", scheme,

@@ -20,6 +20,7 @@ class Depthwise {
     // units are needed where a window or one of its units begins
     grid_ = std::gcd(s_.stride_w, lines_.taps * s_.dilation_w);
     height_ = (s_.kernel_h - 1) * s_.dilation_h + 1;
+    from_afar_ = s_.batch * s_.in_h * s_.in_w * s_.in_c > Caches().l2;
     row_units_ = w.row_units();
     unit_step_ = lines_.taps * s_.dilation_w / grid_ * lines_.unit_bytes();
     // since padding holds the zero point, what it adds is the same for every pixel of a channel
@@ -95,7 +96,7 @@ class Depthwise {
     lines_.make({h < s_.in_h ? x + (b * s_.in_h + h) * s_.in_w * s_.in_c + c : nullptr, s_.in_c,
                  s_.in_w, std::min(lines_.channels, s_.in_c - c), a_.x.is_signed,
                  static_cast<uint8_t>(zero_), j * s_.stride_w - s_.pad_left, grid_, s_.dilation_w,
-                 Width(columns), s_.batch * s_.in_h * s_.in_w * s_.in_c > Caches().l2, to});
+                 Width(columns), from_afar_, to});
   }
 
   const QConvArgs& a_;
@@ -105,6 +106,7 @@ class Depthwise {
   const QOutput& out_;
   size_t grid_, height_;          // pixels between units; rows that a window sees
   size_t row_units_, unit_step_;  // of a kernel row; bytes from one of them to the next
+  bool from_afar_;
   int32_t zero_;
   std::vector<int32_t> start_;
 };

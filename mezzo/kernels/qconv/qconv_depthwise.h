@@ -22,7 +22,7 @@ struct QUnitsOfRow {
   uint8_t zero;             // unsigned
   size_t first;             // modulo 2^64: it may be negative
   size_t step, distance, count;
-  bool from_afar;  // the image does not fit the second-level cache
+  bool from_afar;  // the images do not fit the second-level cache
   uint8_t* to;
 };
 

@@ -1,5 +1,7 @@
 // AVX512-VNNI: vpdpbusd of 512 bits. A tile keeps up to 24 sums in registers: 6 rows of 64 columns,
 // 8 of 48, 12 of 32 or of 16. Compiled for AVX-512 (CMakeLists.txt).
+#include <cmath>
+
 #include "mezzo/base/cpu.h"
 #include "mezzo/kernels/qgemm/qgemm_avx512.h"
 #include "mezzo/kernels/qgemm/quads_vnni.h"
@@ -23,7 +25,7 @@ enum class Mode {
   kRelu,   // QOutput::IsRelu
   kCodes,  // QOutput::bounded
   kResidual,
-  kReluResidual,  // one whose Relu makes uint8 from codes without zero points (IsPlain)
+  kPlainResidual,  // IsPlain
   kFloat,
   kAnything,
 };
@@ -54,7 +56,7 @@ class Stage {
   Mode mode() const {
     if (out_.kind == QOutput::Kind::kFloat) return Mode::kFloat;
     if (!out_.bounded) return Mode::kAnything;
-    if (s_.residual) return IsPlain(*s_.residual) ? Mode::kReluResidual : Mode::kResidual;
+    if (s_.residual) return IsPlain(*s_.residual) ? Mode::kPlainResidual : Mode::kResidual;
     return out_.IsRelu() ? Mode::kRelu : Mode::kCodes;
   }
 
@@ -77,9 +79,9 @@ class Stage {
       });
     } else {
       const QBinaryParams& p = s_.residual->params;
-      StoreCodes<kMode == Mode::kReluResidual, R>(
+      StoreCodes<kMode == Mode::kPlainResidual, R>(
           first, {p.y_zero, p.lo, p.hi}, [&](auto r, auto v) MEZZO_INLINE {
-            return Added<kMode == Mode::kReluResidual>(first + r, v, Scaled(v, sums.at[r][v]));
+            return Added<kMode == Mode::kPlainResidual>(first + r, v, Scaled(v, sums.at[r][v]));
           });
     }
   }
@@ -109,7 +111,8 @@ class Stage {
   struct CodeRange {
     int32_t zero, lo, hi;
   };
-  // No zero point is left, and sums fit 32 bits, from where packing cuts them off.
+  // Its Relu makes all of uint8, no zero point is left, and sums fit 32 bits, from where packing
+  // cuts them off.
   bool IsPlain(const QResidual& r) const {
     const QBinaryParams& p = r.params;
     return p.y_zero == 0 && p.lo == 0 && p.hi == 255 && p.b_zero == 0 && !r.b.is_signed &&
@@ -238,8 +241,8 @@ void Strip(const QuadStrip& s) {
       return Tiles<Mode::kRelu, V, kRows>(s, stage);
     case Mode::kCodes:
       return Tiles<Mode::kCodes, V, kRows>(s, stage);
-    case Mode::kReluResidual:
-      return Tiles<Mode::kReluResidual, V, kRows>(s, stage);
+    case Mode::kPlainResidual:
+      return Tiles<Mode::kPlainResidual, V, kRows>(s, stage);
     case Mode::kResidual:
       return Tiles<Mode::kResidual, V, kRows>(s, stage);
     case Mode::kFloat:

@@ -47,11 +47,11 @@ size_t RowsAtOnce(const QuadProduct& p, size_t tile_rows) {
   return std::max<size_t>(half / row / tile_rows, 4) * tile_rows;
 }
 
-// Whether rows of x are worth fetching in advance: they lie side by side, come from behind the
-// second-level cache, and each has enough lines that processors do not foresee them.
-bool RowsFromAfar(const QuadProduct& p) {
+// Bytes of rows of x that are worth fetching in advance: all where they lie side by side, come from
+// behind the second-level cache, and have so many lines that processors do not foresee them.
+size_t XAhead(const QuadProduct& p) {
   const size_t depth = p.w->depth();
-  return p.w->run() == depth && depth >= 128 && p.rows * depth > Caches().l2;
+  return p.w->run() == depth && depth >= 128 && p.rows * depth > Caches().l2 ? depth : 0;
 }
 
 // What all blocks share.
@@ -62,7 +62,7 @@ struct Job {
   std::vector<int32_t> start;
   std::vector<int32_t> offsets;  // of the quads of all panels
   size_t rows_at_once;
-  size_t x_ahead;  // bytes of rows of x that are worth fetching in advance
+  size_t x_ahead;
 
   Job(const QuadProduct& p, const QuadRows& rows)
       : product(p),
@@ -70,7 +70,7 @@ struct Job {
         lines(p.w->lines()),
         start(BeginSums(*p.out, p.channel, p.w->cols(), p.zero - lines.off, p.w->sums())),
         rows_at_once(RowsAtOnce(p, lines.tile_rows)),
-        x_ahead(RowsFromAfar(p) ? p.w->depth() : 0) {
+        x_ahead(XAhead(p)) {
     for (const QQuads::Panel& panel : p.w->panels())
       for (size_t q = 0; q < panel.quads(); ++q) offsets.push_back(p.offsets[p.w->ids(panel)[q]]);
   }

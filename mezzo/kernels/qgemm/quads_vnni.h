@@ -59,14 +59,11 @@ MEZZO_INLINE inline VnniSums<D, R, V> VnniSumsOf(const QuadStrip& s, size_t firs
   const int32_t* offsets = s.offsets;
   const int32_t* const last = offsets + (quads - rest);
   const int8_t* w = s.w;
-  if (kChains == 1 && fetch)
-    for (; offsets != last; ++offsets, w += kPitch, fetch += 64) {
-      __builtin_prefetch(fetch, 0, 2);
-      AddQuad<D>(row, *offsets, w, acc[0]);
-    }
-  for (; offsets != last; offsets += kChains, w += kPitch * kChains)
+  for (; offsets != last; offsets += kChains, w += kPitch * kChains) {
+    if (kChains == 1 && fetch) __builtin_prefetch(fetch, 0, 2), fetch += 64;
     Unrolled<kChains>([&](auto c)
                           MEZZO_INLINE { AddQuad<D>(row, offsets[c], w + kPitch * c, acc[c]); });
+  }
   Unrolled<kChains - 1>([&](auto c) MEZZO_INLINE {
     if (c < rest) AddQuad<D>(row, offsets[c], w + kPitch * c, acc[c]);
   });

@@ -26,16 +26,19 @@ std::vector<int64_t> BatchStrides(const Shape& own, const Shape& batch) {
   return strides;
 }
 
-MatMulShape ShapeOf(Shape a, Shape b, bool transpose_b) {
-  const std::string got = Cat("got shapes ", ToString(a), " and ", ToString(b));
-  Require(!a.empty() && !b.empty(), got, ", needs matrices");
+MatMulShape ShapeOf(const Shape& a_shape, const Shape& b_shape, bool transpose_b) {
+  const auto require = [&](bool ok, const char* what) {
+    Require(ok, "got shapes ", ToString(a_shape), " and ", ToString(b_shape), what);
+  };
+  Shape a = a_shape, b = b_shape;
+  require(!a.empty() && !b.empty(), ", needs matrices");
   const bool a_vector = a.size() == 1, b_vector = b.size() == 1;
   if (a_vector) a.insert(a.begin(), 1);
   if (b_vector) b.push_back(1);
   MatMulShape s;
   s.transpose_b = transpose_b;
   if (transpose_b) std::swap(b[b.size() - 1], b[b.size() - 2]);
-  Require(a.back() == b[b.size() - 2], got, ", which do not multiply");
+  require(a.back() == b[b.size() - 2], ", which do not multiply");
   s.rows = static_cast<size_t>(a[a.size() - 2]);
   s.depth = static_cast<size_t>(a.back());
   s.cols = static_cast<size_t>(b.back());
