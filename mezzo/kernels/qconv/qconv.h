@@ -42,10 +42,13 @@ struct QConvShape {
 struct DepthwiseLines;  // qconv_depthwise.h
 
 // Weights of a depthwise convolution: units of a few neighbouring taps of a kernel row (zeros where
-// the row ends), four bytes for each channel of a block.
+// the row ends), four bytes for each channel of a block. For a window that slides: a unit for the
+// first four taps of each kernel column, then those of the fifth row; a last block of at most half
+// as many channels as fit holds them twice.
 struct QDepthwiseWeights {
   const DepthwiseLines* lines = nullptr;  // whose order this is
   size_t channels = 0, kernel_h = 0, kernel_w = 0;
+  bool slides = false;
   std::shared_ptr<uint8_t> w;  // (blocks, kernel_h, row_units, channels of a block, 4)
   std::vector<uint32_t> sums;  // of each channel's weights, modulo 2^32
 
@@ -56,6 +59,8 @@ struct QDepthwiseWeights {
   size_t row_units() const;
   // Of a block.
   size_t bytes() const;
+  // Whether the block of channel n holds its channels twice.
+  bool in_halves(size_t n) const;
 };
 
 // Packed weights of a convolution: a QQuads a group with rows in the order (p, q, c), or those of a
@@ -65,7 +70,7 @@ class QConvWeights {
   QConvWeights() = default;
 
   // w holds (out_c, group_in, kernel_h, kernel_w) codes. `zero` has one value per output channel,
-  // one for all, or none for 0. Of `shape` only channels, kernel, dilation and groups are read.
+  // one for all, or none for 0. Of `shape` all but batch, sizes of images and padding is read.
   static QConvWeights Pack(QCodes w, const QConvShape& shape, std::span<const int32_t> zero = {});
 
   bool depthwise() const { return groups_.empty(); }

@@ -38,6 +38,7 @@ class Depthwise {
 
   // Rows [begin, end) of the output of image b.
   void Run(size_t b, size_t begin, size_t end) const {
+    if (w_.slides) return Slide(b, begin, end);
     const size_t columns = ColumnsThatFit();
     for (size_t c = 0; c < s_.in_c; c += lines_.channels)
       for (size_t j = 0; j < s_.out_w; j += columns)
@@ -45,6 +46,40 @@ class Depthwise {
   }
 
  private:
+  void Slide(size_t b, size_t begin, size_t end) const {
+    const uint8_t flip = a_.x.is_signed ? 0x80 : 0;
+    const size_t row_bytes = s_.in_w * s_.in_c;
+    thread_local std::vector<uint8_t> outside;  // a row of the image
+    outside.assign(row_bytes, static_cast<uint8_t>(zero_) ^ flip);
+    QSlidingRow r{};
+    r.y_step = s_.out_c * out_.ElementSize();
+    r.pixel = s_.in_c, r.pixels = s_.in_w;
+    r.first = -s_.pad_left, r.count = s_.out_w;
+    r.flip = flip, r.zero = static_cast<uint8_t>(zero_);
+    r.out = &out_;
+    const auto place = [&](size_t n, size_t i) {
+      for (size_t p = 0; p < s_.kernel_h; ++p) {
+        const size_t h = i * s_.stride_h + p - s_.pad_top;  // has wrapped where it is negative
+        r.x[n][p] = r.channel + (h < s_.in_h ? static_cast<const uint8_t*>(a_.x.data) +
+                                                   (b * s_.in_h + h) * row_bytes
+                                             : outside.data());
+      }
+      r.y[n] = static_cast<char*>(a_.y) + (b * s_.out_h + i) * s_.out_w * r.y_step +
+               r.channel * out_.ElementSize();
+    };
+    for (r.channel = 0; r.channel < s_.in_c; r.channel += lines_.channels) {
+      r.channels = std::min(lines_.channels, s_.in_c - r.channel);
+      r.w = w_.w.get() + r.channel / lines_.channels * w_.bytes();
+      r.start = start_.data() + r.channel;
+      const size_t rows = w_.in_halves(r.channel) ? 2 : 1;
+      for (size_t i = begin; i < end; i += rows) {
+        place(0, i);
+        if (rows == 2) place(1, std::min(i + 1, end - 1));
+        lines_.slide(r, s_.kernel_h, s_.stride_w);
+      }
+    }
+  }
+
   // Units of a row for so many output pixels.
   size_t Width(size_t columns) const {
     const size_t reach =

@@ -41,6 +41,23 @@ struct QDepthwiseRow {
   size_t y_step;  // bytes from pixel to pixel
 };
 
+// Output pixels of a row whose windows (3x3 or 5x5, no dilation) slide along the columns, for one
+// block of channels; or of two rows, for a block of at most half as many as fit.
+struct QSlidingRow {
+  const uint8_t* x[2][5];  // channel 0 of pixel 0 of the image rows that a window sees
+  char* y[2];              // the second is null where there is one row
+  size_t y_step;           // bytes from pixel to pixel
+  size_t pixel;            // the same of x
+  size_t pixels, channels;
+  size_t first;  // the column where the first window begins; modulo 2^64: it may be negative
+  size_t count;
+  uint8_t flip, zero;  // what codes are xored with to be unsigned; the code outside the image, then
+  const uint8_t* w;
+  const int32_t* start;
+  const QOutput* out;
+  size_t channel;
+};
+
 // What an instruction set brings.
 struct DepthwiseLines {
   size_t taps;      // of a unit: 2 in 16 bits each, or 4 in 8 bits
@@ -49,9 +66,11 @@ struct DepthwiseLines {
   size_t (*place)(size_t channel);
   void (*make)(const QUnitsOfRow&);
   void (*run)(const QDepthwiseRow&);
+  void (*slide)(const QSlidingRow&, size_t kernel, size_t stride);  // or null
 
   size_t unit_bytes() const { return 4 * channels; }
 };
+void SlideAvx512Vnni(const QSlidingRow& row, size_t kernel, size_t stride);
 extern const DepthwiseLines kDepthwiseAvx2, kDepthwiseAvx512Vnni;
 
 }  // namespace mezzo

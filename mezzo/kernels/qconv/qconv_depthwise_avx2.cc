@@ -134,6 +134,7 @@ void MakeRow(const QUnitsOfRow& r) {
 
 }  // namespace
 
-const DepthwiseLines kDepthwiseAvx2{2, kQPanel, [](size_t c) { return c; }, MakeRow, RunRow};
+const DepthwiseLines kDepthwiseAvx2{2,       kQPanel, [](size_t c) { return c; },
+                                    MakeRow, RunRow,  nullptr};
 
 }  // namespace mezzo

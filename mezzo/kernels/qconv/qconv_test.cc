@@ -21,7 +21,7 @@ QConvShape RandomShape(std::mt19937& rng) {
   s.batch = pick(1, 2);
   s.in_h = pick(1, 9);
   s.in_w = pick(1, 11);
-  s.kernel_h = pick(1, 3);
+  s.kernel_h = pick(1, 4);
   s.kernel_w = pick(1, 5);
   s.stride_h = pick(1, 3);
   s.stride_w = pick(1, 2);
@@ -31,7 +31,12 @@ QConvShape RandomShape(std::mt19937& rng) {
   s.pad_left = pick(0, 2);
   const size_t kind = rng() % 4;
   if (kind == 0) {  // depthwise
-    s.groups = s.in_c = s.out_c = pick(2, 50);
+    s.groups = s.in_c = s.out_c = pick(2, rng() % 2 ? 50 : 150);
+    if (rng() % 2) {  // windows that slide
+      s.kernel_h = s.kernel_w = rng() % 2 ? 3 : 5;
+      s.dilation_h = s.dilation_w = 1;
+      s.in_w = pick(1, 24);
+    }
   } else {
     s.groups = kind == 1 ? pick(2, 3) : 1;
     s.in_c = s.groups * pick(1, 20);
@@ -109,7 +114,7 @@ TEST(QConv, EqualsReferenceOnRandomGeometries) {
   const Threads pools[] = {Threads(), Threads(3)};
   for (const Isa isa : SupportedIsas()) {
     const ScopedIsa scoped(isa);
-    for (unsigned seed = 1; seed <= 400; ++seed) {
+    for (unsigned seed = 1; seed <= 600; ++seed) {
       const Problem p(seed);
       for (const auto kind : {QOutput::Kind::kUInt8, QOutput::Kind::kInt8, QOutput::Kind::kFloat,
                               QOutput::Kind::kInt32}) {

@@ -38,13 +38,14 @@ QConvShape FilterShape(const Node& node, const Tensor& w) {
   Require(w.rank() == 3 || w.rank() == 4, "got filters ", ToString(w.shape()),
           ", needs (O, C, L) or (O, C, H, W)");
   const auto at = [](int64_t v) { return static_cast<size_t>(v); };
-  const std::vector<int64_t> dilations = node.Ints("dilations");
+  const std::vector<int64_t> dilations = node.Ints("dilations"), strides = node.Ints("strides");
   QConvShape s;
   s.groups = at(node.Int("group", 1));
   s.in_c = at(w.dim(1)) * s.groups, s.out_c = at(w.dim(0));
   s.kernel_w = at(w.shape().back());
   if (w.rank() == 4) s.kernel_h = at(w.dim(2));
-  if (!dilations.empty()) s.dilation_w = at(dilations.back());
+  if (!dilations.empty()) s.dilation_h = at(dilations.front()), s.dilation_w = at(dilations.back());
+  if (!strides.empty()) s.stride_h = at(strides.front()), s.stride_w = at(strides.back());
   return s;
 }
 
