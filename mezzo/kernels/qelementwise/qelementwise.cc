@@ -36,7 +36,8 @@ void Quantize(const float* x, const QScale& s, uint8_t* y, size_t n) {
 }
 
 void Dequantize(const uint8_t* x, const QScale& s, float* y, size_t n) {
-  const size_t done = CurrentIsa() == Isa::kPlain ? 0 : DequantizeAvx2(x, s, y, n);
+  size_t done = CurrentIsa() >= Isa::kAvx512Vnni ? MEZZO_X86(DequantizeAvx512)(x, s, y, n) : 0;
+  if (CurrentIsa() > Isa::kPlain) done += DequantizeAvx2(x + done, s, y + done, n - done);
   DequantizeRef(x + done, s, y + done, n - done);
 }
 

@@ -75,6 +75,7 @@ size_t QLutAvx512Vbmi(const uint8_t* x, const QTable& table, uint8_t* y, size_t 
 size_t QuantizeAvx2(const float* x, const QScale& s, uint8_t* y, size_t n);
 size_t QuantizeAvx512(const float* x, const QScale& s, uint8_t* y, size_t n);
 size_t DequantizeAvx2(const uint8_t* x, const QScale& s, float* y, size_t n);
+size_t DequantizeAvx512(const uint8_t* x, const QScale& s, float* y, size_t n);
 // The channels of all rows up to a whole number of vectors; returns how many.
 size_t QLutChannelsAvx512Vbmi(const uint8_t* x, const uint8_t* tables, size_t channels, uint8_t* y,
                               size_t rows);

@@ -1,4 +1,4 @@
-// Quantizing floats, 64 at once. Compiled for AVX-512 (CMakeLists.txt).
+// Quantizing and dequantizing, 64 at once. Compiled for AVX-512 (CMakeLists.txt).
 #include "mezzo/kernels/qelementwise/qelementwise.h"
 #include "mezzo/kernels/qgemm/qgemm_avx512.h"
 
@@ -9,24 +9,41 @@ namespace mezzo {
 // 2^-14.
 size_t QuantizeAvx512(const float* x, const QScale& s, uint8_t* y, size_t n) {
   const __m512 scale = _mm512_set1_ps(s.scale), inverse = _mm512_set1_ps(1 / s.scale);
-  const bool normal = s.scale > 0x1p-100f && s.scale < 0x1p100f;
+  const __mmask16 odd = s.scale > 0x1p-100f && s.scale < 0x1p100f ? 0 : 0xffff;
   const __m512 hi = _mm512_set1_ps(static_cast<float>(s.hi() - s.zero));
   const __m512 near_half = _mm512_set1_ps(0.5f - 0x1p-12f);
-  const auto sixteen = [&](size_t i) MEZZO_INLINE {
-    const __m512 v = _mm512_loadu_ps(x + i);
-    __m512 q = _mm512_mul_ps(v, inverse);
-    const __m512 whole = _mm512_roundscale_ps(q, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-    const __m512 rest = _mm512_abs_ps(_mm512_sub_ps(q, whole));
-    if (!normal || _mm512_cmp_ps_mask(rest, near_half, _CMP_GT_OQ) != 0)
-      q = _mm512_div_ps(v, scale);
-    const __mmask16 number = _mm512_cmp_ps_mask(q, q, _CMP_ORD_Q);  // NaN: 0
-    return _mm512_cvtps_epi32(_mm512_maskz_min_ps(number, q, hi));
-  };
   size_t i = 0;
   for (; i + 64 <= n; i += 64) {
-    const __m512i codes = PackedAvx512(sixteen(i), sixteen(i + 16), sixteen(i + 32),
-                                       sixteen(i + 48), s.zero, s.lo(), s.hi());
-    _mm512_storeu_si512(y + i, InOrderAvx512(codes));
+    __m512 q[4];
+    __mmask16 slow = odd;  // near a half, or NaN
+    Unrolled<4>([&](auto k) MEZZO_INLINE {
+      q[k] = _mm512_mul_ps(_mm512_loadu_ps(x + i + 16 * k), inverse);
+      const __m512 rest = _mm512_reduce_ps(q[k], _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+      slow |= _mm512_cmp_ps_mask(_mm512_abs_ps(rest), near_half, _CMP_NLE_UQ);
+    });
+    if (slow != 0)
+      Unrolled<4>([&](auto k) MEZZO_INLINE {
+        q[k] = _mm512_div_ps(_mm512_loadu_ps(x + i + 16 * k), scale);
+        q[k] = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(q[k], q[k], _CMP_ORD_Q), q[k]);  // NaN: 0
+      });
+    __m512i codes[4];
+    Unrolled<4>([&](auto k)
+                    MEZZO_INLINE { codes[k] = _mm512_cvtps_epi32(_mm512_min_ps(q[k], hi)); });
+    _mm512_storeu_si512(y + i, InOrderAvx512(PackedAvx512(codes[0], codes[1], codes[2], codes[3],
+                                                          s.zero, s.lo(), s.hi())));
+  }
+  return i;
+}
+
+size_t DequantizeAvx512(const uint8_t* x, const QScale& s, float* y, size_t n) {
+  const __m512 scale = _mm512_set1_ps(s.scale);
+  const __m512i zero = _mm512_set1_epi32(s.zero);
+  size_t i = 0;
+  for (; i + 16 <= n; i += 16) {
+    const __m128i codes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(x + i));
+    const __m512i apart = _mm512_sub_epi32(
+        s.is_signed ? _mm512_cvtepi8_epi32(codes) : _mm512_cvtepu8_epi32(codes), zero);
+    _mm512_storeu_ps(y + i, _mm512_mul_ps(_mm512_cvtepi32_ps(apart), scale));
   }
   return i;
 }
