@@ -17,11 +17,13 @@ void FuseAdditions(Graph& graph, LowerReport* report);
 // these, becomes the QMatMul's offsets.
 void FuseOffsets(Graph& graph, LowerReport* report);
 
-// Elementwise operators that together compute a function of one float tensor and of numbers, such
-// as x * (Erf(x / sqrt(2)) + 1) / 2, and behind them a Mul by a constant for each column and a
-// QuantizeLinear become
-//   Function(x, [factors])   kinds, a, b, constants: the vmath::Steps; rank: of the constants, at
-//                            most; y_type, y_scale, y_zero_point: of codes, if it ends in them
+// Elementwise operators that together compute a function of some float tensors and constants, such
+// as x * (Erf(x / sqrt(2)) + 1) / 2 or x * Clip(x + shift, 0, 6) * gate, DequantizeLinear before
+// and QuantizeLinear behind them become
+//   Function(x, ...)   inputs that broadcast; kinds, a, b, constants: the vmath::Steps; rank: of
+//                      constants that are numbers, at most; in_scales, in_zero_points: of inputs
+//                      that are codes, the scale of others 0; y_type, y_scale, y_zero_point: of
+//                      codes, if it ends in them
 void FuseFunctions(Graph& graph, LowerReport* report);
 
 // An Add, the LayerNormalization of its rows and a QuantizeLinear of those become

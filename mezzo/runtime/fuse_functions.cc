@@ -16,7 +16,7 @@ std::optional<Kind> KindOf(const Node& node) {
   static const std::map<std::string, Kind> kKinds = {
       {"Add", Kind::kAdd},         {"Sub", Kind::kSub},  {"Mul", Kind::kMul}, {"Div", Kind::kDiv},
       {"Erf", Kind::kErf},         {"Exp", Kind::kExp},  {"Neg", Kind::kNeg}, {"Sqrt", Kind::kSqrt},
-      {"Sigmoid", Kind::kSigmoid}, {"Tanh", Kind::kTanh}};
+      {"Sigmoid", Kind::kSigmoid}, {"Tanh", Kind::kTanh}};  // and Clip, of two steps
   const auto it = node.domain.empty() ? kKinds.find(node.op_type) : kKinds.end();
   return it == kKinds.end() ? std::nullopt : std::optional(it->second);
 }
@@ -27,97 +27,182 @@ const Tensor* NumberOf(const Graph& graph, const std::string& value) {
   return t && t->dtype() == DType::kFloat32 && t->numel() == 1 && t->rank() <= 1 ? t : nullptr;
 }
 
-// Nodes that together compute a function of one value.
+// Whether a node's scale is one number, and its zero point a byte.
+bool HasByteGrid(const Graph& graph, const Node& node) {
+  if (!node.HasInput(2)) return false;
+  const Tensor *scale = graph.Initializer(node.inputs[1]),
+               *zero = graph.Initializer(node.inputs[2]);
+  if (!scale || scale->numel() != 1 || scale->dtype() != DType::kFloat32 || !zero) return false;
+  return zero->dtype() == DType::kUInt8 || zero->dtype() == DType::kInt8;
+}
+float ScaleOf(const Graph& graph, const Node& node) {
+  return graph.Initializer(node.inputs[1])->data<float>()[0];
+}
+int64_t ZeroOf(const Graph& graph, const Node& node) {
+  const Tensor& zero = *graph.Initializer(node.inputs[2]);
+  return zero.dtype() == DType::kUInt8 ? int64_t{zero.data<uint8_t>()[0]}
+                                       : int64_t{zero.data<int8_t>()[0]};
+}
+
+// Nodes that together compute a function of some values, element by element.
 struct Region {
   std::set<size_t> nodes;
-  std::string x;           // empty: no value yet
-  bool has_float = false;  // a constant says that all are of type float
+  std::vector<std::string> inputs;  // values, and constants of several elements
 };
 
 class Regions {
  public:
-  explicit Regions(const Graph& graph) : graph_(graph), uses_(graph) {
-    for (size_t i = 0; i < graph.nodes.size(); ++i)
-      if (std::optional<Region> r = RegionOf(i)) of_[i] = std::move(*r);
-  }
+  explicit Regions(const Graph& graph) : graph_(graph), uses_(graph) {}
 
-  // The steps of a region, which ends with its last node.
-  void WriteSteps(const Region& region, Node& made) const {
-    std::map<std::string, int64_t> index{{region.x, 0}};
-    std::vector<int64_t> kinds, a, b;
-    std::vector<float> constants;
-    int64_t rank = 0;
-    for (const size_t i : region.nodes) {
-      const Node& node = graph_.nodes[i];
-      int64_t operands[2] = {0, 0};
-      float constant = 0;
-      for (size_t k = 0; k < node.inputs.size(); ++k) {
-        if (const Tensor* c = graph_.Initializer(node.inputs[k])) {
-          operands[k] = vmath::Step::kConstant;
-          constant = c->data<float>()[0];
-          rank = std::max(rank, static_cast<int64_t>(c->rank()));
-        } else {
-          operands[k] = index.at(node.inputs[k]);
-        }
-      }
-      kinds.push_back(static_cast<int64_t>(*KindOf(node)));
-      a.push_back(operands[0]), b.push_back(operands[1]);
-      constants.push_back(constant);
-      index[node.outputs[0]] = static_cast<int64_t>(kinds.size());
+  // The largest region of floats that ends with node i; of no nodes if there is none.
+  Region EndingWith(size_t i) const {
+    std::set<std::string> outside;  // values that others need too
+    Region region;
+    for (bool changed = IsStep(graph_.nodes[i]); changed;) {
+      region = Collect(i, outside);
+      changed = false;
+      for (const size_t n : region.nodes)
+        if (n != i && IsReadOutside(region, graph_.nodes[n].outputs[0]))
+          changed = outside.insert(graph_.nodes[n].outputs[0]).second;
     }
-    made.attributes = {
-        {"kinds", kinds}, {"a", a}, {"b", b}, {"constants", constants}, {"rank", rank}};
+    return HasFloat(region) ? region : Region();
   }
 
-  const std::map<size_t, Region>& all() const { return of_; }
+  // The DequantizeLinear of bytes that makes a value, or null.
+  const Node* DequantizeOf(const std::string& value) const {
+    const auto producer = uses_.producer.find(value);
+    if (producer == uses_.producer.end()) return nullptr;
+    const Node& node = graph_.nodes[producer->second];
+    return node.Is("DequantizeLinear") && HasByteGrid(graph_, node) ? &node : nullptr;
+  }
+
+  // The steps of a region and what they are made of.
+  void Write(const Region& region, Node& made) const {
+    std::map<std::string, int64_t> index;
+    std::vector<float> scales;
+    std::vector<int64_t> zeros;
+    for (const std::string& in : region.inputs) {
+      const auto place = static_cast<int64_t>(made.inputs.size());
+      index[in] = place == 0 ? 0 : vmath::Step::kInput + place;
+      const Node* dequantize = DequantizeOf(in);
+      made.inputs.push_back(dequantize ? dequantize->inputs[0] : in);
+      scales.push_back(dequantize ? ScaleOf(graph_, *dequantize) : 0.0f);
+      zeros.push_back(dequantize ? ZeroOf(graph_, *dequantize) : 0);
+    }
+    Steps steps;
+    for (const size_t i : region.nodes) index[graph_.nodes[i].outputs[0]] = Add(i, index, steps);
+    made.attributes = {{"kinds", steps.kinds},         {"a", steps.a},       {"b", steps.b},
+                       {"constants", steps.constants}, {"rank", steps.rank}, {"in_scales", scales},
+                       {"in_zero_points", zeros}};
+  }
+
   const Uses& uses() const { return uses_; }
 
  private:
-  // The largest region that ends with node i.
-  std::optional<Region> RegionOf(size_t i) const {
+  struct Steps {
+    std::vector<int64_t> kinds, a, b;
+    std::vector<float> constants;
+    int64_t rank = 0;  // of numbers, at most
+  };
+
+  // Adds the steps of node i; the operand that stands for its result.
+  int64_t Add(size_t i, const std::map<std::string, int64_t>& index, Steps& steps) const {
     const Node& node = graph_.nodes[i];
-    if (!KindOf(node) || node.outputs.size() != 1) return std::nullopt;
-    Region with, alone;  // with the regions before it, or not
-    bool fits = true, stands = true;
-    for (const std::string& in : node.inputs) {
-      if (NumberOf(graph_, in)) {
-        with.has_float = alone.has_float = true;
-        continue;
-      }
-      if (graph_.Initializer(in)) return std::nullopt;
-      stands &= Take(alone, in);
-      const auto producer = uses_.producer.find(in);
-      const auto before = producer == uses_.producer.end() ? of_.end() : of_.find(producer->second);
-      if (before == of_.end()) {
-        fits &= Take(with, in);
-      } else {
-        fits &= Take(with, before->second.x);
-        with.nodes.insert(before->second.nodes.begin(), before->second.nodes.end());
-        with.has_float |= before->second.has_float;
-      }
-    }
-    with.nodes.insert(i), alone.nodes.insert(i);
-    // nobody else may need what lies between
-    for (const size_t n : with.nodes) {
-      const std::string& y = graph_.nodes[n].outputs[0];
-      size_t inside = 0;
-      for (const size_t m : with.nodes)
-        inside += static_cast<size_t>(
-            std::count(graph_.nodes[m].inputs.begin(), graph_.nodes[m].inputs.end(), y));
-      fits &= n == i || uses_.count(y) == inside;
-    }
-    if (fits && with.nodes.size() <= vmath::kMaxSteps) return with;
-    return stands ? std::optional(alone) : std::nullopt;
+    float constant = 0;
+    const auto operand = [&](size_t k) -> int64_t {
+      if (k >= node.inputs.size()) return 0;
+      const Tensor* number = NumberOf(graph_, node.inputs[k]);
+      if (!number) return index.at(node.inputs[k]);
+      constant = number->data<float>()[0];
+      steps.rank = std::max(steps.rank, static_cast<int64_t>(number->rank()));
+      return vmath::Step::kConstant;
+    };
+    const auto add = [&](Kind kind, int64_t a, int64_t b) {
+      steps.kinds.push_back(static_cast<int64_t>(kind));
+      steps.a.push_back(a), steps.b.push_back(b), steps.constants.push_back(constant);
+      return static_cast<int64_t>(steps.kinds.size());
+    };
+    int64_t made = operand(0);
+    if (!node.Is("Clip")) return add(*KindOf(node), made, operand(1));
+    for (size_t k = 1; k < node.inputs.size(); ++k)
+      if (node.HasInput(k)) made = add(k == 1 ? Kind::kMax : Kind::kMin, made, operand(k));
+    return made;
   }
 
-  static bool Take(Region& region, const std::string& x) {
-    if (region.x.empty()) region.x = x;
-    return region.x == x;
+  // Whether a node may be part of a region: its constants are of type float, not all it reads is
+  // constant, and Clip's bounds are.
+  bool IsStep(const Node& node) const {
+    const bool clip = node.Is("Clip");
+    if ((!clip && !KindOf(node)) || node.outputs.size() != 1) return false;
+    for (size_t k = 0; k < node.inputs.size(); ++k) {
+      const Tensor* t = graph_.Initializer(node.inputs[k]);
+      if (t && (t->dtype() != DType::kFloat32 || t->numel() == 0)) return false;
+      if (clip && k > 0 && node.HasInput(k) && !NumberOf(graph_, node.inputs[k])) return false;
+    }
+    const auto varies = [&](const std::string& in) {
+      return !in.empty() && !graph_.Initializer(in);
+    };
+    return std::any_of(node.inputs.begin(), node.inputs.end(), varies) &&
+           (!clip || node.HasInput(1) || node.HasInput(2));
+  }
+
+  // Node i and steps before it, the nearest first, as far as there is room; none of those that make
+  // values `outside`.
+  Region Collect(size_t i, const std::set<std::string>& outside) const {
+    Region region = RegionOf({i});
+    std::vector<size_t> next{i};
+    for (size_t at = 0; at < next.size(); ++at)
+      for (const std::string& in : graph_.nodes[next[at]].inputs) {
+        const auto producer = uses_.producer.find(in);
+        if (producer == uses_.producer.end() || outside.contains(in) ||
+            region.nodes.contains(producer->second) || !IsStep(graph_.nodes[producer->second]))
+          continue;
+        std::set<size_t> nodes = region.nodes;
+        nodes.insert(producer->second);
+        Region larger = RegionOf(std::move(nodes));
+        if (larger.inputs.size() > vmath::kMaxInputs || StepsIn(larger) > vmath::kMaxSteps)
+          continue;
+        region = std::move(larger);
+        next.push_back(producer->second);
+      }
+    return region;
+  }
+  Region RegionOf(std::set<size_t> nodes) const {
+    Region region{std::move(nodes), {}};
+    std::set<std::string> known;
+    for (const size_t n : region.nodes) {
+      for (const std::string& in : graph_.nodes[n].inputs)
+        if (!in.empty() && !NumberOf(graph_, in) && known.insert(in).second)
+          region.inputs.push_back(in);
+      known.insert(graph_.nodes[n].outputs[0]);
+    }
+    return region;
+  }
+  size_t StepsIn(const Region& region) const {
+    size_t steps = 0;
+    for (const size_t n : region.nodes) steps += graph_.nodes[n].Is("Clip") ? 2 : 1;
+    return steps;
+  }
+
+  bool IsReadOutside(const Region& region, const std::string& value) const {
+    size_t inside = 0;
+    for (const size_t n : region.nodes) {
+      const std::vector<std::string>& in = graph_.nodes[n].inputs;
+      inside += static_cast<size_t>(std::count(in.begin(), in.end(), value));
+    }
+    return uses_.count(value) != inside;
+  }
+
+  // Whether a constant or DequantizeLinear says that all are of type float.
+  bool HasFloat(const Region& region) const {
+    for (const size_t n : region.nodes)
+      for (const std::string& in : graph_.nodes[n].inputs)
+        if (graph_.Initializer(in) || DequantizeOf(in)) return true;
+    return false;
   }
 
   const Graph& graph_;
   Uses uses_;
-  std::map<size_t, Region> of_;  // by last node
 };
 
 // The node that alone reads a value.
@@ -127,22 +212,9 @@ const Node* OnlyReader(const Graph& graph, const Uses& uses, const std::string& 
   return &graph.nodes[consumers->second[0]];
 }
 
-// The Mul by a constant for each column that alone reads a value: its operand.
-std::optional<size_t> FactorsOf(const Graph& graph, const Node* mul, const std::string& value) {
-  if (!mul || !mul->Is("Mul") || mul->inputs.size() != 2) return std::nullopt;
-  const size_t k = mul->inputs[0] == value ? 1 : 0;
-  const Tensor* t = graph.Initializer(mul->inputs[k]);
-  const bool fits = t && t->dtype() == DType::kFloat32 && t->rank() > 0 && t->numel() > 1 &&
-                    t->dim(t->rank() - 1) == t->numel();
-  return fits ? std::optional(k) : std::nullopt;
-}
-
 // Whether a node is a QuantizeLinear of a value to bytes, with one scale.
 bool QuantizesToBytes(const Graph& graph, const Node& q, const std::string& value) {
-  if (!q.Is("QuantizeLinear") || q.inputs[0] != value || !q.HasInput(2)) return false;
-  const Tensor *scale = graph.Initializer(q.inputs[1]), *zero = graph.Initializer(q.inputs[2]);
-  if (!scale || scale->numel() != 1 || scale->dtype() != DType::kFloat32 || !zero) return false;
-  return zero->dtype() == DType::kUInt8 || zero->dtype() == DType::kInt8;
+  return q.Is("QuantizeLinear") && q.inputs[0] == value && HasByteGrid(graph, q);
 }
 
 // Such a node that alone reads the value.
@@ -152,11 +224,9 @@ const Node* OnlyQuantize(const Graph& graph, const Uses& uses, const std::string
 }
 
 void WriteGrid(const Graph& graph, const Node& q, Node& made) {
-  const Tensor& zero = *graph.Initializer(q.inputs[2]);
-  made.attributes["y_scale"] = graph.Initializer(q.inputs[1])->data<float>()[0];
-  made.attributes["y_zero_point"] = zero.dtype() == DType::kUInt8 ? int64_t{zero.data<uint8_t>()[0]}
-                                                                  : int64_t{zero.data<int8_t>()[0]};
-  made.attributes["y_type"] = std::string(Name(zero.dtype()));
+  made.attributes["y_scale"] = ScaleOf(graph, q);
+  made.attributes["y_zero_point"] = ZeroOf(graph, q);
+  made.attributes["y_type"] = std::string(Name(graph.Initializer(q.inputs[2])->dtype()));
 }
 
 }  // namespace
@@ -258,38 +328,34 @@ void FuseNormalization(Graph& graph, LowerReport* report) {
 void FuseFunctions(Graph& graph, LowerReport* report) {
   const Regions regions(graph);
   std::set<size_t> gone;
-  for (auto it = regions.all().rbegin(); it != regions.all().rend(); ++it) {
-    const auto& [last, region] = *it;
+  for (size_t last = graph.nodes.size(); last-- > 0;) {
     if (gone.contains(last)) continue;
-    const Node* end = &graph.nodes[last];
-    const Node* mul = OnlyReader(graph, regions.uses(), end->outputs[0]);
-    const std::optional<size_t> factors = FactorsOf(graph, mul, end->outputs[0]);
-    if (factors) end = mul;
-    const Node* q = OnlyQuantize(graph, regions.uses(), end->outputs[0]);
-    if (q) end = q;
-    if (!region.has_float || region.nodes.size() + (end != &graph.nodes[last]) < 2) continue;
-    const auto at = static_cast<size_t>(end - graph.nodes.data());
+    const Region region = regions.EndingWith(last);
+    if (region.nodes.empty()) continue;
+    std::vector<const Node*> parts;
+    for (const std::string& in : region.inputs)
+      if (const Node* dequantize = regions.DequantizeOf(in)) parts.push_back(dequantize);
+    for (const size_t n : region.nodes) parts.push_back(&graph.nodes[n]);
+    const Node* q = OnlyQuantize(graph, regions.uses(), graph.nodes[last].outputs[0]);
+    if (q) parts.push_back(q);
+    if (parts.size() < 2) continue;
+    const auto at = static_cast<size_t>(parts.back() - graph.nodes.data());
     Node made;
     made.op_type = "Function";
     made.domain = "mezzo";
     made.name = graph.nodes[at].name;
-    made.inputs = {region.x};
-    if (factors) made.inputs.push_back(mul->inputs[*factors]);
     made.outputs = graph.nodes[at].outputs;
-    regions.WriteSteps(region, made);
+    regions.Write(region, made);
     if (q) WriteGrid(graph, *q, made);
     std::vector<LowerReport::Source> sources;
-    for (const size_t n : region.nodes)
-      sources.push_back({graph.nodes[n].name, graph.nodes[n].op_type});
-    if (factors) sources.push_back({mul->name, mul->op_type});
-    if (q) sources.push_back({q->name, q->op_type});
+    for (const Node* part : parts) sources.push_back({part->name, part->op_type});
     if (report) report->replaced[made.outputs[0]] = std::move(sources);
     gone.insert(region.nodes.begin(), region.nodes.end());
-    if (factors) gone.insert(static_cast<size_t>(mul - graph.nodes.data()));
     gone.erase(at);
     graph.nodes[at] = std::move(made);
   }
   RemoveNodes(graph, gone);
+  RemoveUnused(graph);  // DequantizeLinear that nobody else reads
 }
 
 }  // namespace mezzo

@@ -13,8 +13,9 @@ const FunctionLines& Current() {
 }
 }  // namespace
 
-void RunSteps(std::span<const Step> steps, const float* x, float* y, size_t n) {
-  Current().steps(steps.data(), steps.size(), x, y, n);
+void RunSteps(std::span<const Step> steps, std::span<const float* const> inputs, float* y,
+              size_t n) {
+  Current().steps(steps, inputs, y, n);
 }
 
 void SoftmaxRows(const float* x, float* y, size_t rows, size_t n, const ScoreSteps& before) {

@@ -8,20 +8,41 @@
 
 namespace mezzo::vmath {
 
-// One operation of a function of x. Operands: 0 is x, i > 0 the result of step i - 1, kConstant the
-// step's own constant. Those of one operand leave b alone.
+// One operation of a function of some inputs. Operands: 0 is input 0, kInput + i input i, i > 0 the
+// result of step i - 1, kConstant the step's own constant. Those of one operand leave b alone.
 struct Step {
-  enum class Kind : uint8_t { kAdd, kSub, kMul, kDiv, kErf, kExp, kSigmoid, kTanh, kSqrt, kNeg };
-  static constexpr uint8_t kConstant = 255;
+  // kMax: what is less than b becomes b; kMin: what is greater. NaN stays.
+  enum class Kind : uint8_t {
+    kAdd,
+    kSub,
+    kMul,
+    kDiv,
+    kErf,
+    kExp,
+    kSigmoid,
+    kTanh,
+    kSqrt,
+    kNeg,
+    kMax,
+    kMin
+  };
+  static constexpr uint8_t kConstant = 255, kInput = 128;
 
   Kind kind;
   uint8_t a = 0, b = 0;
   float constant = 0;
-};
-inline constexpr size_t kMaxSteps = 16;
 
-// y[i] = the last step's result for x[i]; 1..kMaxSteps steps. y may be x.
-void RunSteps(std::span<const Step> steps, const float* x, float* y, size_t n);
+  bool IsUnary() const { return Kind::kErf <= kind && kind <= Kind::kNeg; }
+};
+inline constexpr size_t kMaxSteps = 16, kMaxInputs = 8;
+
+// y[i] = the last step's result for inputs[..][i]; 1..kMaxSteps steps, 1..kMaxInputs inputs. y may
+// be one of the inputs.
+void RunSteps(std::span<const Step> steps, std::span<const float* const> inputs, float* y,
+              size_t n);
+inline void RunSteps(std::span<const Step> steps, const float* x, float* y, size_t n) {
+  RunSteps(steps, {&x, 1}, y, n);
+}
 
 // What comes before Softmax: a kMul or kDiv of each score by the step's constant, then the addition
 // of a mask's row of n numbers for each row of scores. Null: neither.
@@ -51,7 +72,8 @@ void Normalize(const float* x, float center, float factor, const float* scale, c
 
 // What an instruction set brings.
 struct FunctionLines {
-  void (*steps)(const Step* steps, size_t count, const float* x, float* y, size_t n);
+  void (*steps)(std::span<const Step> steps, std::span<const float* const> inputs, float* y,
+                size_t n);
   void (*softmax)(const float* x, float* y, size_t rows, size_t n, const ScoreSteps& before);
   void (*silu_times)(const float* gate, const float* up, float* y, size_t n);
   Moments (*moments)(const float* x, size_t n);

@@ -12,7 +12,7 @@ namespace mezzo::vmath {
 
 template <class V>
 struct Lines {
-  static constexpr size_t kLanes = sizeof(V) / sizeof(float), kBlock = 256;
+  static constexpr size_t kLanes = sizeof(V) / sizeof(float), kBlock = 512;
 
   static V LoadAt(const float* x) {
     V v;
@@ -55,10 +55,13 @@ struct Lines {
     [[gnu::always_inline]] V operator()(V v) const {
       typedef uint32_t Naturals __attribute__((vector_size(sizeof(V))));
       constexpr uint32_t kLeast = 0x0d800000, kMost = 0x71800000;  // 2^-100 and 2^100
-      const auto odd = (IntegersOf<V>)((Naturals)Abs(v) - kLeast > kMost - kLeast);
-      const V product = v * factor_;
+      const Naturals size = (Naturals)Abs(v);
+      const Naturals odd =
+          (size - kLeast > kMost - kLeast) & size;  // 0 for zeros, which lose but their
+      const V product = v * factor_;                // sign
       const V corrected = Fma(Fma(-product, divisor_, v), factor_, product);
-      return exact_ && !AnyLane(odd) ? corrected : v / divisor_;
+      const Naturals sign = (Naturals)product & 0x80000000u;
+      return exact_ && !AnyBit((IntegersOf<V>)odd) ? (V)((Naturals)corrected | sign) : v / divisor_;
     }
 
    private:
@@ -90,46 +93,64 @@ struct Lines {
         return Apply(a, y, n, [](V v) { return SqrtOf(v); });
       case Kind::kNeg:
         return Apply(a, y, n, [](V v) { return -v; });
+      case Kind::kMax:
+        return Apply2(a, b, s.constant, y, n, [](V u, V v) { return u < v ? v : u; });
+      case Kind::kMin:
+        return Apply2(a, b, s.constant, y, n, [](V u, V v) { return u > v ? v : u; });
     }
   }
 
-  // x * (erf(x / c) + d) * e, as exporters write GELU: the same steps, all in registers.
-  static bool IsGelu(const Step* s, size_t count) {
+  // x * (erf(x / c) + d) * e, as exporters write GELU, and steps behind it that need nothing else.
+  static bool BeginsWithGelu(std::span<const Step> s) {
     using Kind = Step::Kind;
     constexpr uint8_t kC = Step::kConstant;
+    constexpr size_t kSteps = 5;
     const auto is = [&](size_t i, Kind kind, uint8_t a, uint8_t b) {
       const bool swapped = kind != Kind::kDiv && s[i].a == b && s[i].b == a;
       return s[i].kind == kind && ((s[i].a == a && s[i].b == b) || swapped);
     };
-    return count == 5 && is(0, Kind::kDiv, 0, kC) && s[1].kind == Kind::kErf && s[1].a == 1 &&
-           is(2, Kind::kAdd, 2, kC) && is(3, Kind::kMul, 0, 3) && is(4, Kind::kMul, 4, kC);
+    if (s.size() < kSteps || !is(0, Kind::kDiv, 0, kC) || s[1].kind != Kind::kErf || s[1].a != 1 ||
+        !is(2, Kind::kAdd, 2, kC) || !is(3, Kind::kMul, 0, 3) || !is(4, Kind::kMul, 4, kC))
+      return false;
+    const auto inside = [](uint8_t i) { return 0 < i && i < kSteps; };
+    for (const Step& later : s.subspan(kSteps))
+      if (inside(later.a) || inside(later.b)) return false;
+    return true;
+  }
+  // The same steps, all in registers.
+  static void Gelu(std::span<const Step> steps, const float* x, float* y, size_t n) {
+    const Divider divided(steps[0].constant);
+    const V d = Constant<V>(steps[2].constant), e = Constant<V>(steps[4].constant);
+    Apply(x, y, n, [&](V v) { return v * (Erf(divided(v)) + d) * e; });
   }
 
   // Blocks whose results of all steps stay in the first-level cache; a tail is padded with zeros.
-  static void Run(const Step* steps, size_t count, const float* x, float* y, size_t n) {
-    if (IsGelu(steps, count)) {
-      const Divider divided(steps[0].constant);
-      const V d = Constant<V>(steps[2].constant), e = Constant<V>(steps[4].constant);
-      return Map(x, y, n, [&](V v) { return v * (Erf(divided(v)) + d) * e; });
-    }
-    alignas(64) float tail[kBlock], results[kMaxSteps][kBlock];
+  static void Run(std::span<const Step> steps, std::span<const float* const> inputs, float* y,
+                  size_t n) {
+    const size_t gelu = BeginsWithGelu(steps) ? 5 : 0;
+    alignas(64) float results[kMaxSteps][kBlock], tails[kMaxInputs][kBlock];
+    const float* from[kMaxInputs];
     for (size_t at = 0; at < n; at += kBlock) {
       const size_t m = n - at < kBlock ? n - at : kBlock;
       const size_t whole = (m + kLanes - 1) / kLanes * kLanes;
-      const float* from = x + at;
-      if (whole != m) {
-        __builtin_memset(tail, 0, sizeof(tail));
-        __builtin_memcpy(tail, from, m * sizeof(float));
-        from = tail;
+      for (size_t i = 0; i < inputs.size(); ++i) {
+        from[i] = inputs[i] + at;
+        if (whole == m) continue;
+        __builtin_memset(tails[i], 0, whole * sizeof(float));
+        __builtin_memcpy(tails[i], from[i], m * sizeof(float));
+        from[i] = tails[i];
       }
-      const auto operand = [&](uint8_t i) {
-        return i == Step::kConstant ? nullptr : i == 0 ? from : results[i - 1];
+      const auto operand = [&](uint8_t i) -> const float* {
+        if (i == Step::kConstant) return nullptr;
+        return i == 0 ? from[0] : i >= Step::kInput ? from[i - Step::kInput] : results[i - 1];
       };
-      for (size_t s = 0; s < count; ++s) {
-        float* to = s + 1 == count && whole == m ? y + at : results[s];
-        RunStep(steps[s], operand(steps[s].a), operand(steps[s].b), to, whole);
-      }
-      if (whole != m) __builtin_memcpy(y + at, results[count - 1], m * sizeof(float));
+      const auto place = [&](size_t s) {
+        return s + 1 == steps.size() && whole == m ? y + at : results[s];
+      };
+      if (gelu) Gelu(steps, from[0], place(gelu - 1), whole);
+      for (size_t s = gelu; s < steps.size(); ++s)
+        RunStep(steps[s], operand(steps[s].a), operand(steps[s].b), place(s), whole);
+      if (whole != m) __builtin_memcpy(y + at, results[steps.size() - 1], m * sizeof(float));
     }
   }
 

@@ -147,10 +147,10 @@ typedef double D8 __attribute__((vector_size(64)));
 inline D8 DoublesAt(const float* x, F16) { return _mm512_cvtps_pd(_mm256_loadu_ps(x)); }
 #endif
 
-// Whether a lane of a comparison holds.
-inline bool AnyLane(IntegersOf<F8> x) { return _mm256_movemask_ps((__m256)x) != 0; }
+// Whether a bit is set.
+inline bool AnyBit(IntegersOf<F8> x) { return !_mm256_testz_si256((__m256i)x, (__m256i)x); }
 #if defined(__AVX512F__)
-inline bool AnyLane(IntegersOf<F16> x) {
+inline bool AnyBit(IntegersOf<F16> x) {
   return _mm512_test_epi32_mask((__m512i)x, (__m512i)x) != 0;
 }
 #endif
