@@ -75,11 +75,6 @@ class FifthRow {
   __m512i c_;
 };
 
-// Vector k of a unit of weights.
-MEZZO_INLINE inline const __m512i* Weights(const uint8_t* w, int unit, int k) {
-  return reinterpret_cast<const __m512i*>(w + 256 * unit + 64 * k);
-}
-
 template <int kKernel, int kStride>
 struct Window {
   static constexpr int kOpen = (kKernel + kStride - 1) / kStride;  // that see a column
@@ -93,7 +88,7 @@ struct Window {
     const __m512i zero = _mm512_set1_epi8(static_cast<char>(r.zero));
     for (int tap = 0; tap < kKernel; ++tap)
       if (column + tap >= r.pixels)
-        Unrolled<4>([&](auto k) MEZZO_INLINE { DotAvx512(sum[k], zero, Weights(r.w, tap, k)); });
+        Unrolled<4>([&](auto k) MEZZO_INLINE { DotAvx512<64 * k>(sum[k], zero, r.w + 256 * tap); });
   }
 
   // A column, tap kTap of the n-th window, to all that see it. `kept`: weights of 3x3, in
@@ -110,7 +105,8 @@ struct Window {
       Unrolled<kOpen>([&](auto before) MEZZO_INLINE {
         constexpr int tap = kTap + kStride * before, of = (n + kOpen - before) % kOpen;
         if constexpr (kKernel == 3 && tap < 3) DotAvx512(sums[of][k], quads[k], kept[tap][k]);
-        if constexpr (kKernel == 5 && tap < 5) DotAvx512(sums[of][k], quads[k], Weights(w, tap, k));
+        if constexpr (kKernel == 5 && tap < 5)
+          DotAvx512<256 * tap + 64 * k>(sums[of][k], quads[k], w);
       });
     });
   }
@@ -126,7 +122,8 @@ void Slide(const QSlidingRow& r) {
   __m512i kept[3][4];
   if constexpr (kKernel == 3)
     Unrolled<3>([&](auto tap) MEZZO_INLINE {
-      Unrolled<4>([&](auto k) MEZZO_INLINE { kept[tap][k] = *Weights(w, tap, k); });
+      Unrolled<4>([&](auto k)
+                      MEZZO_INLINE { kept[tap][k] = _mm512_load_si512(w + 256 * tap + 64 * k); });
     });
   const size_t whole = r.zero == 0 ? SIZE_MAX : r.pixels < kKernel ? 0 : r.pixels - kKernel + 1;
   const auto count = static_cast<ptrdiff_t>(r.count);
@@ -146,8 +143,8 @@ void Slide(const QSlidingRow& r) {
         __m512i quads[4];
         fifth.Next(x, column, quads);
         Unrolled<4>([&](auto k) MEZZO_INLINE {
-          DotAvx512(sums[n][k], quads[k], Weights(w, 5, k));
-          DotAvx512(sums[end][k], quads[k], Weights(w, 6, k));
+          DotAvx512<256 * 5 + 64 * k>(sums[n][k], quads[k], w);
+          DotAvx512<256 * 6 + 64 * k>(sums[end][k], quads[k], w);
         });
       }
       Windows::template Add<n, 0>(x, column++, w, kept, sums);

@@ -13,9 +13,12 @@ namespace mezzo {
 MEZZO_INLINE inline void DotAvx512(__m512i& acc, __m512i x, __m512i w) {
   asm("vpdpbusd %[w], %[x], %[acc]" : [acc] "+v"(acc) : [x] "v"(x), [w] "v"(w));
 }
-// The same with weights that are read once.
-MEZZO_INLINE inline void DotAvx512(__m512i& acc, __m512i x, const __m512i* w) {
-  asm("vpdpbusd %[w], %[x], %[acc]" : [acc] "+v"(acc) : [x] "v"(x), [w] "m"(*w));
+// The same with weights kAt bytes from w on. Compilers would keep addresses of their own for many.
+template <int kAt>
+MEZZO_INLINE inline void DotAvx512(__m512i& acc, __m512i x, const uint8_t* w) {
+  asm("vpdpbusd %c[at](%[w]), %[x], %[acc]"
+      : [acc] "+v"(acc)
+      : [x] "v"(x), [w] "r"(w), [at] "i"(kAt), "m"(*reinterpret_cast<const char(*)[kAt + 64]>(w)));
 }
 
 // acc += for each int32 the two products of int16 codes.
