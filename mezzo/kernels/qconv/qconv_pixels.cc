@@ -60,13 +60,13 @@ void QPixels::Place(size_t begin, size_t count, const uint8_t** rows,
 
 void QPixels::InPlace(size_t begin, size_t count, const uint8_t** rows) const {
   const QConvShape& s = shape_;
+  const size_t step = s.stride_w * s.in_c;
   size_t j = begin % s.out_w, i = begin / s.out_w % s.out_h, b = begin / s.out_w / s.out_h;
-  for (size_t r = 0; r < count; ++r) {
-    rows[r] = At(b, i * s.stride_h, j * s.stride_w);
-    if (++j < s.out_w) continue;
-    j = 0;
-    if (++i < s.out_h) continue;
-    i = 0, ++b;
+  for (const uint8_t** const end = rows + count; rows < end; j = 0) {  // a row of the output
+    const uint8_t* at = At(b, i * s.stride_h, j * s.stride_w);
+    const uint8_t** const last = std::min(end, rows + (s.out_w - j));
+    for (; rows < last; at += step) *rows++ = at;
+    if (++i == s.out_h) i = 0, ++b;
   }
 }
 

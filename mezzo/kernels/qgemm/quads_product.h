@@ -37,10 +37,13 @@ struct QuadStrip {
   if (s.x_ahead)
     for (size_t r = first; r < std::min(first + rows, s.count); ++r)
       for (size_t i = 0; i < s.x_ahead; i += 64) __builtin_prefetch(s.rows[r] + i);
-  for (size_t r = first; r < first + rows; ++r)
-    for (size_t i = 0; i < s.ahead; i += 64) {
-      __builtin_prefetch(s.y + r * s.y_step + i, 1);
-      if (s.residual) __builtin_prefetch(s.other + r * s.y_step + i);
+  // rows that lie side by side are one
+  const bool dense = s.ahead == s.y_step;
+  const size_t count = dense ? 1 : rows, bytes = dense ? rows * s.ahead : s.ahead;
+  for (size_t r = 0, at = first * s.y_step; r < count; ++r, at += s.y_step)
+    for (size_t i = 0; i < bytes; i += 64) {
+      __builtin_prefetch(s.y + at + i, 1);
+      if (s.residual) __builtin_prefetch(s.other + at + i);
     }
 }
 
