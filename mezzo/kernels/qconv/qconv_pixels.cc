@@ -17,12 +17,14 @@ bool SeesPadding(const QConvShape& s) {
 
 }  // namespace
 
-QPixels::QPixels(const QConvArgs& args, size_t first, size_t channels, bool copy)
+QPixels::QPixels(const QConvArgs& args, size_t first, size_t channels, bool copy,
+                 bool reads_padding)
     : args_(args),
       shape_(args.shape),
       first_(first),
       channels_(channels),
-      copied_(copy || args.x.is_signed || channels != shape_.in_c || SeesPadding(shape_)),
+      copied_(reads_padding &&
+              (copy || args.x.is_signed || channels != shape_.in_c || SeesPadding(shape_))),
       width_(copied_ ? (shape_.out_w - 1) * shape_.stride_w +
                            (shape_.kernel_w - 1) * shape_.dilation_w + 1
                      : shape_.in_w) {}
@@ -60,10 +62,10 @@ void QPixels::Place(size_t begin, size_t count, const uint8_t** rows,
 
 void QPixels::InPlace(size_t begin, size_t count, const uint8_t** rows) const {
   const QConvShape& s = shape_;
-  const size_t step = s.stride_w * s.in_c;
+  const size_t step = s.stride_w * s.in_c, before = (s.pad_top * s.in_w + s.pad_left) * s.in_c;
   size_t j = begin % s.out_w, i = begin / s.out_w % s.out_h, b = begin / s.out_w / s.out_h;
   for (const uint8_t** const end = rows + count; rows < end; j = 0) {  // a row of the output
-    const uint8_t* at = At(b, i * s.stride_h, j * s.stride_w);
+    const uint8_t* at = At(b, i * s.stride_h, j * s.stride_w) - before;
     const uint8_t** const last = std::min(end, rows + (s.out_w - j));
     for (; rows < last; at += step) *rows++ = at;
     if (++i == s.out_h) i = 0, ++b;

@@ -11,8 +11,9 @@ namespace mezzo {
 class QPixels {
  public:
   // Copies where an output pixel sees padding, where codes are signed (copies are unsigned, signed
-  // codes are moved up by 128), where the channels are some of the image's only, and where told to.
-  QPixels(const QConvArgs& args, size_t first, size_t channels, bool copy);
+  // codes are moved up by 128), where the channels are some of the image's only, and where told to;
+  // never if padding is not read.
+  QPixels(const QConvArgs& args, size_t first, size_t channels, bool copy, bool reads_padding);
 
   bool copied() const { return copied_; }
   // The zero point of x as it is read.

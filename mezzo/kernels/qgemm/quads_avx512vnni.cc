@@ -194,10 +194,10 @@ class Stage {
   __m512 ra_, rb_, to_a_, b_zero_, sum_hi_;  // of the residual
 };
 
-template <Mode kMode, int R, int V>
+template <Mode kMode, int R, int V, bool kRuns>
 [[gnu::noinline]] void Tile(const QuadStrip& s, const Stage<V>& stage, size_t first,
                             const int8_t* fetch) {
-  auto sums = VnniSumsOf<Avx512Vnni, R, V, 64 * V>(s, first, fetch);
+  auto sums = VnniSumsOf<Avx512Vnni, R, V, 64 * V, kRuns>(s, first, fetch);
   if constexpr (kMode == Mode::kAnything) {
     for (int r = 0; r < R; ++r) stage.StoreRow(sums.at[r], first + r);
   } else {
@@ -213,22 +213,21 @@ template <Mode kMode, int R, int V>
 }
 
 // Tiles of nearly equal height: a low one would wait for its few sums.
-template <Mode kMode, int V, int kRows>
+template <Mode kMode, int V, int kRows, bool kRuns = false>
 void Tiles(const QuadStrip& s, const Stage<V>& stage) {
   const size_t tiles = (s.count + kRows - 1) / kRows, height = s.count / tiles,
-               higher = s.count % tiles, quads = 2 * s.pairs + s.singles;
+               higher = s.count % tiles, quads = s.runs * (2 * s.pairs + s.singles);
   // A tile's sums would wait for what is added to them.
   const bool far = s.other && s.count * s.y_step > Caches().l1;
-  const int8_t* const next = s.w + 64 * V * quads;
   for (size_t i = 0, first = 0, rows; i < tiles; ++i, first += rows) {
     rows = height + (i < higher);
     if (s.ahead) FetchAhead(s, first + 2 * kRows, kRows);
     if (far)
       for (size_t r = first + kRows; r < std::min(first + 2 * kRows, s.count); ++r)
         __builtin_prefetch(s.other + r * s.y_step);
-    const int8_t* const fetch = 64 * quads * i < s.after ? next + 64 * quads * i : nullptr;
+    const int8_t* const fetch = 64 * quads * i < s.after ? s.next + 64 * quads * i : nullptr;
     Unrolled<kRows>([&](auto r) MEZZO_INLINE {
-      if (rows == r + 1) Tile<kMode, r + 1, V>(s, stage, first, fetch);
+      if (rows == r + 1) Tile<kMode, r + 1, V, kRuns>(s, stage, first, fetch);
     });
   }
 }
@@ -236,6 +235,10 @@ void Tiles(const QuadStrip& s, const Stage<V>& stage) {
 template <int V, int kRows>
 void Strip(const QuadStrip& s) {
   const Stage<V> stage(s);
+  if constexpr (V == kMaxQuadVectors)
+    if (s.runs > 1)
+      return stage.mode() == Mode::kRelu ? Tiles<Mode::kRelu, V, kRows, true>(s, stage)
+                                         : Tiles<Mode::kCodes, V, kRows, true>(s, stage);
   switch (stage.mode()) {
     case Mode::kRelu:
       return Tiles<Mode::kRelu, V, kRows>(s, stage);
@@ -260,6 +263,6 @@ void RunStrip(const QuadStrip& s) {
 
 }  // namespace
 
-const QuadLines kQuadLinesAvx512Vnni{Isa::kAvx512Vnni, 12, kMaxQuadVectors, false, RunStrip};
+const QuadLines kQuadLinesAvx512Vnni{Isa::kAvx512Vnni, 12, kMaxQuadVectors, false, RunStrip, true};
 
 }  // namespace mezzo

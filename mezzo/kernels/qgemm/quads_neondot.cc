@@ -44,6 +44,7 @@ struct Lines {
 
 }  // namespace
 
-const QuadLines kQuadLinesNeonDot{Isa::kNeonDot, Lines::kRows, 1, false, RunStripAvx2<Lines>, 128};
+const QuadLines kQuadLinesNeonDot{Isa::kNeonDot,       Lines::kRows, 1,  false,
+                                  RunStripAvx2<Lines>, false,        128};
 
 }  // namespace mezzo

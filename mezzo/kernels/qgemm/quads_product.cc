@@ -54,6 +54,14 @@ size_t XAhead(const QuadProduct& p) {
   return p.w->run() == depth && depth >= 128 && p.rows * depth > Caches().l2 ? depth : 0;
 }
 
+// Rows of a product that lie apart by the same number of rows of y, and the quads that they meet.
+struct Part {
+  size_t row = 0, place = 0;            // the first one, and where the places of all begin
+  size_t count = 0, step = 1;           // rows from each to the next
+  size_t quad = 0, quads = 0;           // the first one, and how many at once
+  size_t runs = SIZE_MAX, skipped = 0;  // QuadStrip's; SIZE_MAX: all quads
+};
+
 // What all blocks share.
 struct Job {
   const QuadProduct& product;
@@ -75,8 +83,8 @@ struct Job {
       for (size_t q = 0; q < panel.quads(); ++q) offsets.push_back(p.offsets[p.w->ids(panel)[q]]);
   }
 
-  // Rows [begin, begin + count), which lie at `rows`, and some panels.
-  void Run(const uint8_t* const* rows, size_t begin, size_t count, size_t first_panel,
+  // Parts of a block, and some panels.
+  void Run(std::span<const Part> parts, const uint8_t* const* rows, size_t first_panel,
            size_t last_panel) const {
     const QuadProduct& p = product;
     const size_t element = p.out->ElementSize();
@@ -84,27 +92,92 @@ struct Job {
     const size_t end_column = last.column + last.cols;
     for (size_t panel = first_panel; panel < last_panel; ++panel) {
       const QQuads::Panel& w = p.w->panels()[panel];
-      const size_t at = begin * p.y_stride + w.column;
-      lines.strip(
-          {rows, count, offsets.data() + w.id, w.pairs, w.singles, p.w->weights(w),
-           start.data() + w.column, p.out, p.channel + w.column, w.cols, w.vectors,
-           static_cast<char*>(p.y) + at * element, p.y_stride * element, p.residual,
-           p.residual ? p.other + at : nullptr,
-           panel == first_panel ? (end_column - w.column) * element : 0,
-           panel == first_panel ? x_ahead : 0,
-           begin == 0 && panel + 1 < last_panel ? p.w->bytes(p.w->panels()[panel + 1]) : 0});
+      const int8_t* next = p.w->weights(w) + p.w->bytes(w);
+      const bool fetches = parts[0].row == 0 && panel + 1 < last_panel;
+      size_t after = fetches ? p.w->bytes(p.w->panels()[panel + 1]) : 0;
+      for (const Part& part : parts) {
+        const size_t at = part.row * p.y_stride + w.column;
+        const size_t quads = part.runs == SIZE_MAX ? w.quads() : part.quads * part.runs;
+        QuadStrip strip{rows + part.place,
+                        part.count,
+                        offsets.data() + w.id + part.quad,
+                        w.pairs,
+                        w.singles,
+                        p.w->weights(w) + part.quad * 4 * kQPanel * w.vectors,
+                        start.data() + w.column,
+                        p.out,
+                        p.channel + w.column,
+                        w.cols,
+                        w.vectors,
+                        static_cast<char*>(p.y) + at * element,
+                        part.step * p.y_stride * element,
+                        p.residual,
+                        p.residual ? p.other + at : nullptr,
+                        panel == first_panel ? (end_column - w.column) * element : 0,
+                        panel == first_panel ? x_ahead : 0,
+                        next,
+                        after};
+        if (part.runs != SIZE_MAX)
+          strip.singles = part.quads, strip.runs = part.runs, strip.skipped = part.skipped;
+        lines.strip(strip);
+        const size_t fetched = std::min(after, 64 * quads * DivideUp(part.count, lines.tile_rows));
+        next += fetched, after -= fetched;
+      }
+    }
+  }
+
+  // Output rows of a convolution: pixels that see the same taps are parts, those of a column one
+  // below the other. Their places go behind those that are there.
+  void Cut(size_t begin, size_t count, size_t first_place, std::vector<Part>& parts,
+           std::vector<const uint8_t*>& places) const {
+    const QuadWindows& v = *product.windows;
+    for (size_t r = begin / v.out_w, end = r + count / v.out_w, rows; r < end; r += rows) {
+      const size_t i = r % v.out_h;  // of an image
+      const auto seen = std::find_if(v.rows.begin(), v.rows.end(),
+                                     [&](const QuadWindows::Span& s) { return i < s.end; });
+      rows = std::min(seen->end - i, end - r);
+      for (const QuadWindows::Span& columns : v.columns) {
+        const size_t taps = columns.last - columns.first, width = columns.end - columns.begin;
+        Part part;
+        part.quad = (seen->first * v.kernel_w + columns.first) * v.tap_quads;
+        part.quads = seen->last > seen->first ? taps * v.tap_quads : 0;
+        part.runs = seen->last - seen->first;
+        part.skipped = v.kernel_w * v.tap_quads - part.quads;
+        const bool upright = width < rows;
+        part.count = upright ? rows : width, part.step = upright ? v.out_w : 1;
+        for (size_t k = 0; k < std::min(rows, width); ++k) {
+          part.row = (upright ? r : r + k) * v.out_w + columns.begin + (upright ? k : 0);
+          part.place = first_place + part.row - begin;
+          if (upright) {
+            const size_t from = part.place;
+            part.place = places.size();
+            for (size_t n = 0; n < rows; ++n) places.push_back(places[from + n * v.out_w]);
+          }
+          parts.push_back(part);
+        }
+      }
     }
   }
 
   void RunBlock(size_t begin, size_t count, size_t first_panel, size_t last_panel) const {
     thread_local std::vector<const uint8_t*> rows;
     thread_local std::vector<uint8_t> copies;
-    rows.resize(count + lines.tile_rows);
+    thread_local std::vector<Part> parts;
+    rows.resize(count);
     place(begin, count, rows.data(), copies);
-    std::fill(rows.begin() + static_cast<std::ptrdiff_t>(count), rows.end(), rows[count - 1]);
-    const size_t step = std::min(rows_at_once, count);
-    for (size_t r = 0; r < count; r += step)
-      Run(rows.data() + r, begin + r, std::min(step, count - r), first_panel, last_panel);
+    const QuadWindows* windows = product.windows;
+    size_t step = std::min(rows_at_once, count);
+    if (windows) step = std::max<size_t>(step / windows->out_w, 1) * windows->out_w;
+    for (size_t r = 0; r < count; r += step) {
+      const size_t n = std::min(step, count - r);
+      parts.clear(), rows.resize(count);
+      if (windows)
+        Cut(begin + r, n, r, parts, rows);
+      else
+        parts.push_back({.row = begin + r, .place = r, .count = n});
+      rows.insert(rows.end(), lines.tile_rows, rows.back());
+      Run(parts, rows.data(), first_panel, last_panel);
+    }
   }
 };
 

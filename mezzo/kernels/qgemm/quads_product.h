@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <vector>
 
 #include "mezzo/base/cpu.h"
 #include "mezzo/kernels/qelementwise/qelementwise.h"
@@ -28,7 +29,9 @@ struct QuadStrip {
   const uint8_t* other;       // its codes at (row 0, first column), y_step apart
   size_t ahead;    // bytes of rows of y (and of the residual) that are worth fetching in advance
   size_t x_ahead;  // bytes of rows of x that are
-  size_t after;    // bytes of weights behind these ones that come next
+  const int8_t* next;  // weights that come after these ones, `after` bytes of them
+  size_t after;
+  size_t runs = 1, skipped = 0;  // times that so many quads come; quads between two of them
 };
 
 // The first panel of a block is the first to touch its rows of y, a few bytes of each, which no
@@ -57,7 +60,9 @@ struct QuadLines {
   size_t max_vectors;  // of a panel: 1..kMaxQuadVectors
   bool pairs;          // whether quads are to be paired (quads_pairs.h): only of single vectors
   void (*strip)(const QuadStrip&);
-  int32_t off = 0;  // what is taken off codes before they are multiplied
+  bool runs = false;  // whether QuadStrip::runs may be more than 1: in full panels, to bounded
+                      // codes without residual
+  int32_t off = 0;    // what is taken off codes before they are multiplied
 };
 extern const QuadLines kQuadLinesAvx2, kQuadLinesNeonDot, kQuadLinesAvxVnni, kQuadLinesAvx512Vnni;
 
@@ -81,6 +86,18 @@ bool QuadOfRowsAvx512(const QuadRowsToPack& rows, int8_t* to, int8_t* rest);
 using QuadRows = std::function<void(size_t begin, size_t count, const uint8_t** rows,
                                     std::vector<uint8_t>& scratch)>;
 
+// Which taps of their windows the pixels of a convolution's output see, where the others would add
+// nothing. Quads are in the order of rows of taps, of taps, and of a tap's `tap_quads`.
+struct QuadWindows {
+  // Output rows (or columns) [begin, end) see rows (or columns) of taps [first, last).
+  struct Span {
+    size_t begin, end, first, last;
+  };
+  size_t out_h, out_w;
+  size_t kernel_w, tap_quads;
+  std::vector<Span> rows, columns;
+};
+
 struct QuadProduct {
   const QQuads* w;
   std::span<const int32_t> offsets;  // from a row to the codes of each id
@@ -92,8 +109,9 @@ struct QuadProduct {
   size_t rows;
   size_t unit;       // rows that are asked for together: blocks are multiples of it
   size_t row_bytes;  // of x, about, that a row brings into the cache
-  const QResidual* residual = nullptr;  // its codes lie where those of y do
-  const uint8_t* other = nullptr;       // the one beside y[0]
+  const QResidual* residual = nullptr;   // its codes lie where those of y do
+  const uint8_t* other = nullptr;        // the one beside y[0]
+  const QuadWindows* windows = nullptr;  // of a convolution whose unit is a row of its output
 };
 
 // n codes as unsigned ones: signed ones are moved up by 128.

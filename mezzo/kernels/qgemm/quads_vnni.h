@@ -40,7 +40,8 @@ MEZZO_INLINE inline void AddQuad(const uint8_t* const (&row)[R], int32_t offset,
 // weights. Few rows take several quads at a time, each with sums of its own: an instruction waits
 // for the one before it on the same sum, four or five cycles, and two could begin in each. With
 // many, each quad fetches 64 bytes from `fetch` on, if that is given, into the second-level cache.
-template <class D, int R, int V, int kPitch>
+// kRuns: QuadStrip::runs may be more than 1.
+template <class D, int R, int V, int kPitch, bool kRuns = false>
 MEZZO_INLINE inline VnniSums<D, R, V> VnniSumsOf(const QuadStrip& s, size_t first,
                                                  const int8_t* fetch = nullptr) {
   constexpr int kEnough = 12;
@@ -57,16 +58,20 @@ MEZZO_INLINE inline VnniSums<D, R, V> VnniSumsOf(const QuadStrip& s, size_t firs
   });
   const size_t quads = 2 * s.pairs + s.singles, rest = quads % kChains;
   const int32_t* offsets = s.offsets;
-  const int32_t* const last = offsets + (quads - rest);
   const int8_t* w = s.w;
-  for (; offsets != last; offsets += kChains, w += kPitch * kChains) {
-    if (kChains == 1 && fetch) __builtin_prefetch(fetch, 0, 2), fetch += 64;
-    Unrolled<kChains>([&](auto c)
-                          MEZZO_INLINE { AddQuad<D>(row, offsets[c], w + kPitch * c, acc[c]); });
+  for (size_t run = 0;;) {
+    const int32_t* const last = offsets + (quads - rest);
+    for (; offsets != last; offsets += kChains, w += kPitch * kChains) {
+      if (kChains == 1 && fetch) __builtin_prefetch(fetch, 0, 2), fetch += 64;
+      Unrolled<kChains>([&](auto c)
+                            MEZZO_INLINE { AddQuad<D>(row, offsets[c], w + kPitch * c, acc[c]); });
+    }
+    Unrolled<kChains - 1>([&](auto c) MEZZO_INLINE {
+      if (c < rest) AddQuad<D>(row, offsets[c], w + kPitch * c, acc[c]);
+    });
+    if (!kRuns || ++run >= s.runs) break;
+    offsets += rest + s.skipped, w += kPitch * (rest + s.skipped);
   }
-  Unrolled<kChains - 1>([&](auto c) MEZZO_INLINE {
-    if (c < rest) AddQuad<D>(row, offsets[c], w + kPitch * c, acc[c]);
-  });
   Unrolled<kChains - 1>([&](auto c) MEZZO_INLINE {
     Unrolled<R>([&](auto r) MEZZO_INLINE {
       Unrolled<V>([&](auto v) MEZZO_INLINE {
