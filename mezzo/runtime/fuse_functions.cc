@@ -27,12 +27,15 @@ const Tensor* NumberOf(const Graph& graph, const std::string& value) {
   return t && t->dtype() == DType::kFloat32 && t->numel() == 1 && t->rank() <= 1 ? t : nullptr;
 }
 
-// Whether a node's scale is one number, and its zero point a byte.
+// Whether a node's scale is one number, its zero point a byte, and the other side float32.
 bool HasByteGrid(const Graph& graph, const Node& node) {
-  if (!node.HasInput(2)) return false;
+  if (!node.HasInput(2) || node.Int("block_size", 0) != 0 || node.Int("output_dtype", 0) != 0)
+    return false;
   const Tensor *scale = graph.Initializer(node.inputs[1]),
                *zero = graph.Initializer(node.inputs[2]);
-  if (!scale || scale->numel() != 1 || scale->dtype() != DType::kFloat32 || !zero) return false;
+  if (!scale || scale->numel() != 1 || scale->rank() > 1 || scale->dtype() != DType::kFloat32 ||
+      !zero)
+    return false;
   return zero->dtype() == DType::kUInt8 || zero->dtype() == DType::kInt8;
 }
 float ScaleOf(const Graph& graph, const Node& node) {
