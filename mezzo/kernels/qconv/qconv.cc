@@ -2,10 +2,8 @@
 // weights know where from a pixel's first tap their codes are.
 #include "mezzo/kernels/qconv/qconv.h"
 
-#include <algorithm>
 #include <optional>
 
-#include "mezzo/base/aligned.h"
 #include "mezzo/kernels/qconv/qconv_depthwise.h"
 #include "mezzo/kernels/qconv/qconv_pixels.h"
 #include "mezzo/kernels/qgemm/quads_product.h"
@@ -29,11 +27,10 @@ std::vector<QuadWindows::Span> SpansOf(size_t out, size_t in, size_t kernel, siz
                                        size_t dilation, size_t pad) {
   std::vector<QuadWindows::Span> spans;
   for (size_t i = 0; i < out; ++i) {
-    const size_t at = i * stride;
-    const size_t first = at < pad ? std::min(DivideUp(pad - at, dilation), kernel) : 0;
-    const size_t last = at < in + pad ? std::min(DivideUp(in + pad - at, dilation), kernel) : 0;
-    if (spans.empty() || spans.back().first != first || spans.back().last != std::max(first, last))
-      spans.push_back({i, i, first, std::max(first, last)});
+    const size_t first = TapsBefore(pad, i * stride, kernel, dilation);
+    const size_t last = TapsBefore(in + pad, i * stride, kernel, dilation);
+    if (spans.empty() || spans.back().first != first || spans.back().last != last)
+      spans.push_back({i, i, first, last});
     ++spans.back().end;
   }
   return spans;

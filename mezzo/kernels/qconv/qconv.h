@@ -9,12 +9,14 @@
 // One-dimensional convolutions have height 1.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <vector>
 
+#include "mezzo/base/aligned.h"
 #include "mezzo/base/threads.h"
 #include "mezzo/kernels/qelementwise/qelementwise.h"
 #include "mezzo/kernels/qgemm/quads.h"
@@ -38,6 +40,13 @@ struct QConvShape {
   // Whether neighbouring taps of a kernel row, with a group's channels alone, lie side by side.
   bool dense_rows() const { return dilation_w == 1; }
 };
+
+// How many taps of one axis, from `origin` on, lie before `limit`. Counted from where padding
+// begins, those before the padding's end are outside the image, and those before its far edge are
+// not.
+inline size_t TapsBefore(size_t limit, size_t origin, size_t kernel, size_t dilation) {
+  return origin < limit ? std::min(DivideUp(limit - origin, dilation), kernel) : 0;
+}
 
 struct DepthwiseLines;  // qconv_depthwise.h
 

@@ -51,8 +51,8 @@ struct QSlidingRow {
   size_t pixels, channels;
   size_t first;  // the column where the first window begins; modulo 2^64: it may be negative
   size_t count;
-  uint8_t flip,
-      zero;  // what codes become unsigned by if it is added; such a code outside the image
+  uint8_t flip;  // what codes become unsigned by if it is added
+  uint8_t zero;  // such a code, outside the image
   const uint8_t* w;
   const int32_t* start;
   const QOutput* out;

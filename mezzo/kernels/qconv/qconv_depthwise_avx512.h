@@ -3,20 +3,23 @@
 // channels 16 l + 4 k + i at 4 l + i.
 #pragma once
 
+#include <type_traits>
+
 #include "mezzo/kernels/qconv/qconv_depthwise.h"
 #include "mezzo/kernels/qgemm/qgemm_avx512.h"
 
 namespace mezzo {
 
-MEZZO_INLINE inline uint64_t FirstBytes(size_t n) { return ~uint64_t{0} >> (64 - n); }
-
 // kBounded: QOutput::bounded; kRelu: QOutput::IsRelu.
 enum class DepthwiseMode { kRelu, kBounded, kAnything };
 
-inline DepthwiseMode DepthwiseModeOf(const QOutput& out) {
-  return out.IsRelu()  ? DepthwiseMode::kRelu
-         : out.bounded ? DepthwiseMode::kBounded
-                       : DepthwiseMode::kAnything;
+// f(the output stage's mode, as a constant).
+template <class F>
+void WithDepthwiseMode(const QOutput& out, const F& f) {
+  using Mode = DepthwiseMode;
+  if (out.IsRelu()) return f(std::integral_constant<Mode, Mode::kRelu>());
+  if (out.bounded) return f(std::integral_constant<Mode, Mode::kBounded>());
+  f(std::integral_constant<Mode, Mode::kAnything>());
 }
 
 // The output stage of a block's channels, or with `twice` of two pixels with at most 32 each.
@@ -25,7 +28,7 @@ class DepthwiseStage {
   MEZZO_INLINE DepthwiseStage(const QOutput& out, const int32_t* begin, size_t channel,
                               size_t channels, bool twice)
       : out_(out),
-        mask_(FirstBytes(channels)),
+        mask_(FirstBytesAvx512(channels)),
         twice_(twice),
         hi_(_mm512_set1_ps(static_cast<float>(out.hi - out.zero_point))) {
     Load(begin, start);

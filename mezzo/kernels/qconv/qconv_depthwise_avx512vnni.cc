@@ -17,7 +17,7 @@ MEZZO_INLINE inline void StoreQuads(BytePairs ab, BytePairs cd, uint8_t* to) {
 }
 
 void MakeRow(const QUnitsOfRow& r) {
-  const __mmask64 mask = FirstBytes(r.channels);
+  const __mmask64 mask = FirstBytesAvx512(r.channels);
   const __m512i flip = _mm512_set1_epi8(r.is_signed ? static_cast<char>(0x80) : 0);
   const __m512i zero = _mm512_set1_epi8(static_cast<char>(r.zero));
   const size_t pixels = r.x ? r.pixels : 0;
@@ -87,14 +87,7 @@ void Row(const QDepthwiseRow& r) {
 
 template <int kUnits>
 void RowOf(const QDepthwiseRow& r) {
-  switch (DepthwiseModeOf(*r.out)) {
-    case DepthwiseMode::kRelu:
-      return Row<DepthwiseMode::kRelu, kUnits>(r);
-    case DepthwiseMode::kBounded:
-      return Row<DepthwiseMode::kBounded, kUnits>(r);
-    case DepthwiseMode::kAnything:
-      return Row<DepthwiseMode::kAnything, kUnits>(r);
-  }
+  WithDepthwiseMode(*r.out, [&](auto mode) { Row<mode, kUnits>(r); });
 }
 
 void RunRow(const QDepthwiseRow& r) { r.units == 3 ? RowOf<3>(r) : RowOf<0>(r); }

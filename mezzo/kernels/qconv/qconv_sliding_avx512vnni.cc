@@ -15,7 +15,7 @@ class Columns {
   MEZZO_INLINE explicit Columns(const QSlidingRow& r)
       : pixel_(r.pixel),
         pixels_(r.pixels),
-        mask_(FirstBytes(r.channels)),
+        mask_(FirstBytesAvx512(r.channels)),
         flip_(_mm512_set1_epi8(static_cast<char>(r.flip))),
         zero_(_mm512_set1_epi8(static_cast<char>(r.zero))) {
     Unrolled<kKernel>([&](auto p) MEZZO_INLINE { x_[p] = r.x[0][p], other_[p] = r.x[1][p]; });
@@ -160,14 +160,7 @@ void Slide(const QSlidingRow& r) {
 
 template <int kKernel, int kStride, bool kTwice>
 void SlideBy(const QSlidingRow& r) {
-  switch (DepthwiseModeOf(*r.out)) {
-    case DepthwiseMode::kRelu:
-      return Slide<kKernel, kStride, kTwice, DepthwiseMode::kRelu>(r);
-    case DepthwiseMode::kBounded:
-      return Slide<kKernel, kStride, kTwice, DepthwiseMode::kBounded>(r);
-    case DepthwiseMode::kAnything:
-      return Slide<kKernel, kStride, kTwice, DepthwiseMode::kAnything>(r);
-  }
+  WithDepthwiseMode(*r.out, [&](auto mode) { Slide<kKernel, kStride, kTwice, mode>(r); });
 }
 template <int kKernel, int kStride>
 void SlideOnce(const QSlidingRow& r) {

@@ -40,6 +40,9 @@ MEZZO_INLINE inline __mmask16 FirstLanesAvx512(int64_t n) {
   return static_cast<__mmask16>(n <= 0 ? 0 : n >= 16 ? 0xffff : (1 << n) - 1);
 }
 
+// The bytes of 64 that exist of n: 1..64.
+MEZZO_INLINE inline __mmask64 FirstBytesAvx512(size_t n) { return ~uint64_t{0} >> (64 - n); }
+
 // Codes of four vectors of rounded values less their zero point, which lie as vectors of 128 bits
 // are packed: 4 of a, of b, of c, of d, and so on. Codes of a signed type that are never negative
 // are as good unsigned.

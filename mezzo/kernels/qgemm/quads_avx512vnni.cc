@@ -37,7 +37,7 @@ class Stage {
   explicit Stage(const QuadStrip& s)
       : s_(s),
         out_(*s.out),
-        columns_(~uint64_t{0} >> (64 - s.cols)),
+        columns_(FirstBytesAvx512(s.cols)),
         lo_(_mm512_set1_ps(static_cast<float>(out_.lo - out_.zero_point))),
         hi_(_mm512_set1_ps(static_cast<float>(out_.hi - out_.zero_point))) {
     if (s.residual) {

@@ -5,7 +5,7 @@
 namespace mezzo {
 
 bool QuadOfRowsAvx512(const QuadRowsToPack& r, int8_t* to, int8_t* rest) {
-  const __mmask64 mask = ~uint64_t{0} >> (64 - r.cols);
+  const __mmask64 mask = FirstBytesAvx512(r.cols);
   const __m512i zero = _mm512_set1_epi8(static_cast<char>(r.zero));
   const __m512i flip = _mm512_set1_epi8(r.is_signed ? static_cast<char>(0x80) : 0);
   const __m512i most = _mm512_set1_epi8(127), least = _mm512_set1_epi8(static_cast<char>(128));

@@ -13,17 +13,9 @@ struct Window {
   size_t begin, end, padded;  // [begin, end) taps
 
   Window(size_t origin, size_t kernel, size_t dilation, size_t pad, size_t in, size_t pad_after)
-      : begin(kernel), end(0), padded(0) {
-    for (size_t t = 0; t < kernel; ++t) {
-      const size_t at = origin + t * dilation;
-      if (at >= in + pad + pad_after) break;
-      ++padded;
-      if (at - pad >= in) continue;
-      begin = std::min(begin, t);
-      end = t + 1;
-    }
-    if (end == 0) begin = 0;
-  }
+      : begin(TapsBefore(pad, origin, kernel, dilation)),
+        end(TapsBefore(pad + in, origin, kernel, dilation)),
+        padded(TapsBefore(pad + in + pad_after, origin, kernel, dilation)) {}
   size_t size() const { return end - begin; }
 };
 

@@ -56,9 +56,9 @@ struct Lines {
       typedef uint32_t Naturals __attribute__((vector_size(sizeof(V))));
       constexpr uint32_t kLeast = 0x0d800000, kMost = 0x71800000;  // 2^-100 and 2^100
       const Naturals size = (Naturals)Abs(v);
-      const Naturals odd =
-          (size - kLeast > kMost - kLeast) & size;  // 0 for zeros, which lose but their
-      const V product = v * factor_;                // sign
+      // 0 for zeros, whose quotients the correction leaves alone but for their sign
+      const Naturals odd = (size - kLeast > kMost - kLeast) & size;
+      const V product = v * factor_;
       const V corrected = Fma(Fma(-product, divisor_, v), factor_, product);
       const Naturals sign = (Naturals)product & 0x80000000u;
       return exact_ && !AnyBit((IntegersOf<V>)odd) ? (V)((Naturals)corrected | sign) : v / divisor_;

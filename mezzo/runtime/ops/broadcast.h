@@ -19,6 +19,12 @@ Tensor BroadcastWith(const Tensor& t, const Shape& other, const Threads& threads
 // The layout an elementwise result should have: that of the first input that has the whole shape.
 Layout BroadcastLayout(std::span<const Tensor* const> inputs, const Shape& out);
 
+// The dimension of a tensor that is the i-th in memory.
+inline size_t DimInMemory(size_t i, size_t rank, Layout layout) {
+  if (layout == Layout::kPlain || i == 0 || rank < 3) return i;
+  return i + 1 == rank ? 1 : i + 1;
+}
+
 // Walks an output of a given shape and layout in memory order, with N inputs. Dimensions are merged
 // where all inputs allow, so that tensors of the same shape are one row.
 template <size_t N>
@@ -29,9 +35,7 @@ class BroadcastWalk {
     std::array<std::vector<int64_t>, N> strides;
     for (size_t k = 0; k < N; ++k) strides[k] = BroadcastStrides(*inputs[k], out);
     for (size_t i = 0; i < rank; ++i) {
-      const size_t d = layout == Layout::kPlain || i == 0 || rank < 3 ? i
-                       : i + 1 == rank                                ? 1
-                                                                      : i + 1;
+      const size_t d = DimInMemory(i, rank, layout);
       Dim dim{out[d], {}};
       for (size_t k = 0; k < N; ++k) dim.stride[k] = strides[k][d];
       Append(dim);

@@ -102,9 +102,10 @@ struct Dim {
 std::vector<Dim> DimsInMemory(const Tensor& t, const Shape& out, Layout layout) {
   const std::vector<int64_t> strides = BroadcastStrides(t, out);
   std::vector<Dim> dims;
-  for (size_t i = 0; i < out.size(); ++i) dims.push_back({out[i], strides[i]});
-  if (layout == Layout::kChannelsLast && dims.size() >= 3)
-    std::rotate(dims.begin() + 1, dims.begin() + 2, dims.end());
+  for (size_t i = 0; i < out.size(); ++i) {
+    const size_t d = DimInMemory(i, out.size(), layout);
+    dims.push_back({out[d], strides[d]});
+  }
   return dims;
 }
 
